@@ -1,0 +1,1 @@
+//! mmpipe train.
