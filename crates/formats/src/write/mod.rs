@@ -1,0 +1,73 @@
+//! Writers: what the product itself makes (simulations, exports). EDF goes through `edf-rs`.
+
+pub mod brainvision;
+pub mod edf;
+pub mod wav;
+
+use crate::Annotation;
+
+/// A recording to be written as EDF+ or BrainVision.
+#[derive(Debug, Clone)]
+pub struct NewRecording<'a> {
+    /// Start of the recording.
+    pub start: Start,
+    /// Patient identification ("X" parts are filled in); use a code, never a name.
+    pub patient: &'a str,
+    /// Recording identification, free text.
+    pub recording: &'a str,
+    /// The signals.
+    pub signals: Vec<NewSignal<'a>>,
+    /// Annotations; onsets in seconds from the first sample.
+    pub annotations: &'a [Annotation],
+}
+
+/// One signal to be written.
+#[derive(Debug, Clone)]
+pub struct NewSignal<'a> {
+    /// Label.
+    pub name: &'a str,
+    /// Unit of `samples`, e.g. "uV" or "µV".
+    pub unit: &'a str,
+    /// Sampling frequency, Hz.
+    pub sfreq: f64,
+    /// Filters, e.g. "HP:0.1Hz LP:75Hz".
+    pub prefilter: &'a str,
+    /// Electrode type.
+    pub transducer: &'a str,
+    /// Range that the 16-bit formats map to their integers; `None` takes the largest
+    /// absolute value of the samples, rounded up.
+    pub physical_range: Option<(f64, f64)>,
+    /// The samples, in `unit`.
+    pub samples: &'a [f64],
+}
+
+/// Local time at which a recording starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Start {
+    /// Year, 1985 to 2084 (what EDF can hold).
+    pub year: u16,
+    /// Month 1 to 12.
+    pub month: u8,
+    /// Day 1 to 31.
+    pub day: u8,
+    /// Hour 0 to 23.
+    pub hour: u8,
+    /// Minute.
+    pub minute: u8,
+    /// Second.
+    pub second: u8,
+}
+
+impl Default for Start {
+    /// 2000-01-01 00:00:00, a date that says "none".
+    fn default() -> Self {
+        Start {
+            year: 2000,
+            month: 1,
+            day: 1,
+            hour: 0,
+            minute: 0,
+            second: 0,
+        }
+    }
+}
