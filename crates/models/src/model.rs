@@ -1,0 +1,118 @@
+//! What a trainer needs to know of a network: nothing but this trait.
+
+use std::sync::Arc;
+
+use candle_core::Tensor;
+
+use crate::error::{Error, Result};
+use crate::params::Params;
+use crate::rng::Stream;
+
+/// Whether a forward pass trains or evaluates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Batch statistics, dropout and drop path are active, running statistics are updated.
+    /// Every mask is a pure function of (seed, step, layer).
+    Train {
+        /// Seed of the run.
+        seed: u64,
+        /// Optimiser step (with gradient accumulation: a number unique to the micro-batch).
+        step: u64,
+    },
+    /// Deterministic; running statistics are used and nothing changes.
+    Eval,
+}
+
+impl Mode {
+    /// The random stream of one layer in this step; none in evaluation.
+    pub fn stream(self, layer: &str) -> Option<Stream> {
+        match self {
+            Mode::Train { seed, step } => Some(Stream::named(seed, layer).child(step)),
+            Mode::Eval => None,
+        }
+    }
+
+    /// Whether this is [`Mode::Train`].
+    pub fn is_train(self) -> bool {
+        matches!(self, Mode::Train { .. })
+    }
+}
+
+/// What a network reads of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// EEG alone; returns one score a class.
+    Eeg,
+    /// EEG and one envelope a candidate sound; returns one score a candidate.
+    EegAndEnvelopes,
+}
+
+/// Examples of one montage.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// [batch, channels, times], f32, in the unit the recipe gives (the `mindmix` recipe: z-scores).
+    pub eeg: Tensor,
+    /// Canonical 10-05 names of the channels, in order. Networks without a spatial embedding do
+    /// not look at them.
+    pub ch_names: Arc<[String]>,
+    /// [batch, candidates, times], f32: envelopes at the rate of `eeg`.
+    pub envelopes: Option<Tensor>,
+}
+
+impl Batch {
+    /// EEG alone.
+    pub fn eeg(eeg: Tensor, ch_names: Arc<[String]>) -> Self {
+        Self {
+            eeg,
+            ch_names,
+            envelopes: None,
+        }
+    }
+
+    /// EEG with candidate envelopes.
+    pub fn with_envelopes(eeg: Tensor, ch_names: Arc<[String]>, envelopes: Tensor) -> Self {
+        Self {
+            eeg,
+            ch_names,
+            envelopes: Some(envelopes),
+        }
+    }
+
+    /// The three dimensions of the EEG.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when it has not three, or one is zero.
+    pub fn dims(&self) -> Result<(usize, usize, usize)> {
+        match *self.eeg.dims() {
+            [b, c, t] if b > 0 && c > 0 && t > 0 => Ok((b, c, t)),
+            _ => Err(Error::Shape {
+                what: "eeg",
+                found: self.eeg.dims().to_vec(),
+                expected: "[batch, channels, times], none zero".to_string(),
+            }),
+        }
+    }
+}
+
+/// A network with one score a class or candidate.
+pub trait Model: Send + Sync {
+    /// Short name, as in configuration files.
+    fn name(&self) -> &'static str;
+
+    /// What it reads of a batch.
+    fn needs(&self) -> Needs;
+
+    /// Scores [batch, classes or candidates] before the softmax.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] and [`Error::MissingInput`] for a batch that does not fit.
+    fn forward(&self, batch: &Batch, mode: Mode) -> Result<Tensor>;
+
+    /// The variables.
+    fn params(&self) -> &Params;
+
+    /// Projects weights back into their constraint set; called after every optimiser step.
+    fn constrain(&self) -> Result<()> {
+        Ok(())
+    }
+}
