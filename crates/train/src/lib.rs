@@ -1,1 +1,27 @@
-//! mmpipe train.
+//! Training of mmpipe's models: loader, optimiser, schedule, checkpoints, controls, predictions.
+//!
+//! This crate owns how a model is fitted and asked. It does not know the lake: examples come
+//! through the [`Source`] trait. It does not own the models (`mmpipe-models`), the kernels that
+//! make features (`mmpipe-signal`) or the metrics (`mmpipe-eval`).
+//!
+//! The same source, fold, configuration and seed give the same bytes of weights on the CPU,
+//! whatever the number of prefetch threads, the cache, or how often the run was stopped and
+//! continued.
+
+mod config;
+mod control;
+mod error;
+mod fit;
+mod progress;
+mod report;
+mod run;
+mod source;
+
+pub use config::{ClassWeights, ModelKind, Select, Size, Standardise, Task, TrainConfig};
+pub use control::Control;
+pub use error::{Error, Result};
+pub use fit::{fit, predict};
+pub use progress::{Progress, Silent};
+pub use report::{Ended, EpochRecord, FitReport, Prediction};
+pub use run::{RunReport, run};
+pub use source::{Fold, MemorySource, Meta, Source};

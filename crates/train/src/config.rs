@@ -1,0 +1,261 @@
+//! What a training run is told: [`TrainConfig`] with its defaults, and its checks.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// The models that can be trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ModelKind {
+    /// EEGNet v4, classification.
+    Eegnet,
+    /// MindMix EEG encoder with a classification head.
+    Mindmix,
+    /// AADNet: EEG against candidate envelopes, matching.
+    Aadnet,
+    /// Log band powers and L2 logistic regression, classification. The classical baseline.
+    BandpowerLr,
+}
+
+/// What a model is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Task {
+    /// EEG → one of the source's classes.
+    Classification,
+    /// EEG and K candidate sounds → which one was attended.
+    Matching,
+}
+
+/// What chooses the best checkpoint and when to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Select {
+    /// Lowest mean cross-entropy of the validation examples.
+    Loss,
+    /// Highest balanced accuracy of the validation examples; ties go to the lower loss.
+    BalancedAccuracy,
+}
+
+/// Weights of the classes in the training loss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClassWeights {
+    /// All 1.
+    None,
+    /// n / (classes · n_class), from the training labels.
+    Balanced,
+}
+
+/// Size of the MindMix encoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Size {
+    /// A small one for tests and small data.
+    Tiny,
+    /// The paper's: 12 blocks of width 200.
+    Base,
+}
+
+/// Where the band-power baseline takes mean and spread of its features from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standardise {
+    /// From the training examples.
+    Train,
+    /// From each subject's own examples of the role that is looked at. **Uses unlabelled data of
+    /// the test subjects**, so it is a different promise; every report says so.
+    WithinSubject,
+}
+
+/// Settings of one training run. Every field has a default; unknown fields are refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainConfig {
+    /// The model.
+    pub model: ModelKind,
+    /// Size of the `mindmix` encoder.
+    pub size: Size,
+    /// Most passes over the training examples.
+    pub epochs: usize,
+    /// Examples a batch. The last batch of a pass may be smaller, never a single example where a
+    /// pass has more than one batch: it then joins the batch before.
+    pub batch: usize,
+    /// Peak learning rate.
+    pub lr: f64,
+    /// Learning rate at the end of the cosine, as a share of `lr`.
+    pub final_lr: f64,
+    /// Passes over which the learning rate rises from 0; may be a fraction.
+    pub warmup: f64,
+    /// Decoupled weight decay (AdamW); tensors with one axis or none are not decayed.
+    pub weight_decay: f64,
+    /// AdamW's first decay rate.
+    pub beta1: f64,
+    /// AdamW's second decay rate.
+    pub beta2: f64,
+    /// AdamW's epsilon.
+    pub eps: f64,
+    /// Largest global gradient norm; 0 = no clipping.
+    pub clip: f64,
+    /// Dropout of the model; absent = the model's own default.
+    pub dropout: Option<f64>,
+    /// Label smoothing of the training loss, 0 ≤ s < 1.
+    pub label_smoothing: f64,
+    /// Weights of the classes in the training loss (classification).
+    pub class_weights: ClassWeights,
+    /// What chooses the best checkpoint.
+    pub select: Select,
+    /// Passes without a better checkpoint after which training stops; 0 = never.
+    pub patience: usize,
+    /// A loss above this many times the loss of a uniform guess counts as exploded.
+    pub explode: f64,
+    /// Seed of initial weights, order, dropout, candidate order and controls.
+    pub seed: u64,
+    /// Matching: show each training example in every rotation of its candidates within the batch.
+    pub swap_augmentation: bool,
+    /// Matching: rate of EEG and envelopes, Hz.
+    pub envelope_sfreq: f64,
+    /// EEGNet: length of the first filter in samples.
+    pub kernel: usize,
+    /// EEGNet: number of temporal filters.
+    pub f1: usize,
+    /// EEGNet: spatial filters for each temporal filter.
+    pub d: usize,
+    /// EEGNet: number of separable filters.
+    pub f2: usize,
+    /// MindMix: add the spatial embedding by electrode name (the paper) or not (the released code).
+    pub spatial: bool,
+    /// bandpower-lr: edges of the bands, Hz.
+    pub bands: Vec<(f64, f64)>,
+    /// bandpower-lr: inverse strength of the L2 penalty, scikit-learn's `C`.
+    pub c: f64,
+    /// bandpower-lr: where the features' mean and spread come from.
+    pub standardise: Standardise,
+    /// Threads that prepare batches ahead; 0 = prepare in the training thread. The result does not
+    /// depend on it.
+    pub prefetch: usize,
+    /// Batches that a prefetch thread may be ahead.
+    pub queue: usize,
+    /// Memory that prepared examples may take, MiB; 0 = no cache. The result does not depend on it.
+    pub cache_mib: usize,
+    /// Steps between checkpoints; 0 = only at the end of each pass.
+    pub checkpoint_every: u64,
+    /// Checkpoints that are kept besides the best.
+    pub keep_last: usize,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            model: ModelKind::Eegnet,
+            size: Size::Base,
+            epochs: 50,
+            batch: 32,
+            lr: 1e-3,
+            final_lr: 0.01,
+            warmup: 1.0,
+            weight_decay: 0.01,
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-8,
+            clip: 1.0,
+            dropout: None,
+            label_smoothing: 0.0,
+            class_weights: ClassWeights::Balanced,
+            select: Select::Loss,
+            patience: 10,
+            explode: 100.0,
+            seed: 0,
+            swap_augmentation: true,
+            envelope_sfreq: 64.0,
+            kernel: 100,
+            f1: 8,
+            d: 2,
+            f2: 16,
+            spatial: true,
+            bands: vec![(1.0, 4.0), (4.0, 8.0), (8.0, 13.0), (13.0, 30.0), (30.0, 40.0)],
+            c: 1.0,
+            standardise: Standardise::Train,
+            prefetch: 1,
+            queue: 4,
+            cache_mib: 1024,
+            checkpoint_every: 0,
+            keep_last: 2,
+        }
+    }
+}
+
+impl TrainConfig {
+    /// The defaults for one model: learning rate, decay and batch as the model's own papers have
+    /// them where they say so (models: EEGNet 1e-3; AADNet 5e-5 to 1e-3, we take 1e-3 for its
+    /// 14,000 weights; the MindMix encoder 1e-4 with decay 0.05).
+    pub fn for_model(model: ModelKind) -> Self {
+        let base = Self { model, ..Self::default() };
+        match model {
+            ModelKind::Eegnet | ModelKind::BandpowerLr => base,
+            ModelKind::Aadnet => Self { epochs: 30, ..base },
+            ModelKind::Mindmix => Self { lr: 1e-4, weight_decay: 0.05, epochs: 30, ..base },
+        }
+    }
+
+    /// What the model is asked.
+    pub fn task(&self) -> Task {
+        match self.model {
+            ModelKind::Aadnet => Task::Matching,
+            ModelKind::Eegnet | ModelKind::Mindmix | ModelKind::BandpowerLr => Task::Classification,
+        }
+    }
+
+    /// Refuse values that cannot work.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the first field that is wrong.
+    pub fn check(&self) -> Result<()> {
+        let wrong = |field: &'static str, message: String| Err(Error::Config { field, message });
+        let positive = [
+            ("epochs", self.epochs),
+            ("batch", self.batch),
+            ("kernel", self.kernel),
+            ("f1", self.f1),
+            ("d", self.d),
+            ("f2", self.f2),
+            ("queue", self.queue),
+            ("keep_last", self.keep_last),
+        ];
+        for (field, value) in positive {
+            if value == 0 {
+                return wrong(field, "expected at least 1, found 0".into());
+            }
+        }
+        let ranges = [
+            ("lr", self.lr, 1e-12, 1e3),
+            ("final_lr", self.final_lr, 0.0, 1.0),
+            ("warmup", self.warmup, 0.0, 1e6),
+            ("weight_decay", self.weight_decay, 0.0, 1e3),
+            ("beta1", self.beta1, 0.0, 0.999_999),
+            ("beta2", self.beta2, 0.0, 0.999_999_9),
+            ("eps", self.eps, 1e-30, 1.0),
+            ("clip", self.clip, 0.0, 1e9),
+            ("dropout", self.dropout.unwrap_or(0.0), 0.0, 0.95),
+            ("label_smoothing", self.label_smoothing, 0.0, 0.95),
+            ("explode", self.explode, 1.0, 1e30),
+            ("envelope_sfreq", self.envelope_sfreq, 1.0, 1000.0),
+            ("c", self.c, 1e-12, 1e12),
+        ];
+        for (field, value, low, high) in ranges {
+            if !(low..=high).contains(&value) {
+                return wrong(field, format!("expected a number from {low} to {high}, found {value}"));
+            }
+        }
+        if self.bands.is_empty() {
+            return wrong("bands", "expected at least one (low, high) pair".into());
+        }
+        for &(low, high) in &self.bands {
+            if !(low.is_finite() && high.is_finite() && 0.0 <= low && low < high) {
+                return wrong("bands", format!("expected 0 ≤ low < high in Hz, found ({low}, {high})"));
+            }
+        }
+        Ok(())
+    }
+}
