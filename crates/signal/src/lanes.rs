@@ -1,0 +1,289 @@
+//! Lane arithmetic: several channels side by side, one fixed order of operations.
+//!
+//! A *lane* is one channel; data lie as `[f64; L]`, sample after sample. Every operation acts on
+//! each lane alone, and nothing is contracted to a fused multiply-add, so a lane's result is the
+//! same bits for any `L` and any instruction set. The compiler makes a version of each kernel for
+//! the instruction sets named in [`dispatch!`]; the CPU picks one at run time.
+
+use crate::iir::Sos;
+
+/// Channels in one pass. Four doubles are one 256-bit vector, and the state of four sections then
+/// fits the 16 registers of AVX2; eight lanes spill them and were slower (README, "Measured").
+pub(crate) const LANES: usize = 4;
+
+/// Samples of a channel that are moved at a time; a block of four lanes is 16 KiB.
+pub(crate) const BLOCK: usize = 512;
+
+#[inline(always)]
+fn mul<const L: usize>(a: [f64; L], b: f64) -> [f64; L] {
+    std::array::from_fn(|i| a[i] * b)
+}
+
+#[inline(always)]
+fn add<const L: usize>(a: [f64; L], b: [f64; L]) -> [f64; L] {
+    std::array::from_fn(|i| a[i] + b[i])
+}
+
+#[inline(always)]
+fn sub<const L: usize>(a: [f64; L], b: [f64; L]) -> [f64; L] {
+    std::array::from_fn(|i| a[i] - b[i])
+}
+
+/// A sample as stored: `f32` or `f64`.
+pub trait Sample: Copy + Default + Send + Sync + 'static + private::Sealed {
+    /// The sample as f64, exactly.
+    fn to_f64(self) -> f64;
+    /// The nearest sample to `x`.
+    fn from_f64(x: f64) -> Self;
+}
+
+mod private {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for f64 {}
+}
+
+impl Sample for f32 {
+    #[inline(always)]
+    fn to_f64(self) -> f64 {
+        f64::from(self)
+    }
+    #[inline(always)]
+    fn from_f64(x: f64) -> Self {
+        x as f32
+    }
+}
+
+impl Sample for f64 {
+    #[inline(always)]
+    fn to_f64(self) -> f64 {
+        self
+    }
+    #[inline(always)]
+    fn from_f64(x: f64) -> Self {
+        x
+    }
+}
+
+/// Lays up to `L` channels side by side: `rows[t][l] = channels[l][t]`. Missing lanes are zero.
+/// Returns whether every value is finite.
+pub(crate) fn interleave<T: Sample, const L: usize>(
+    channels: &[&[T]],
+    rows: &mut [[f64; L]],
+) -> bool {
+    debug_assert!(channels.len() <= L);
+    let mut probe = [0.0; L];
+    if let Ok(full) = <[&[T]; L]>::try_from(channels) {
+        let full = full.map(|c| &c[..rows.len()]);
+        for (t, row) in rows.iter_mut().enumerate() {
+            *row = std::array::from_fn(|l| full[l][t].to_f64());
+            probe = add(probe, mul(*row, 0.0));
+        }
+    } else {
+        rows.fill([0.0; L]);
+        for (l, channel) in channels.iter().enumerate() {
+            for (row, x) in rows.iter_mut().zip(*channel) {
+                row[l] = x.to_f64();
+                probe[l] += row[l] * 0.0;
+            }
+        }
+    }
+    // 0 x is 0 for finite x and NaN for the rest, and a NaN stays in the sum.
+    probe.iter().all(|p| *p == 0.0)
+}
+
+/// The inverse of [`interleave`], rounding to the stored type.
+pub(crate) fn separate<O: Sample, const L: usize>(rows: &[[f64; L]], channels: &mut [&mut [O]]) {
+    if let Ok(full) = <&mut [&mut [O]; L]>::try_from(&mut *channels) {
+        for channel in full.iter_mut() {
+            assert_eq!(channel.len(), rows.len());
+        }
+        for (t, row) in rows.iter().enumerate() {
+            for l in 0..L {
+                full[l][t] = O::from_f64(row[l]);
+            }
+        }
+    } else {
+        for (l, channel) in channels.iter_mut().enumerate() {
+            for (x, row) in channel.iter_mut().zip(rows) {
+                *x = O::from_f64(row[l]);
+            }
+        }
+    }
+}
+
+/// Odd extension about the ends: `rows` holds `pad` free rows, the signal, `pad` free rows.
+pub(crate) fn extend_left<const L: usize>(rows: &mut [[f64; L]], pad: usize) {
+    let first = mul(rows[pad], 2.0);
+    for k in 0..pad {
+        rows[k] = sub(first, rows[2 * pad - k]);
+    }
+}
+
+/// See [`extend_left`].
+pub(crate) fn extend_right<const L: usize>(rows: &mut [[f64; L]], pad: usize) {
+    let end = rows.len() - pad;
+    let last = mul(rows[end - 1], 2.0);
+    for k in 0..pad {
+        rows[end + k] = sub(last, rows[end - 2 - k]);
+    }
+}
+
+/// `len` rows of the buffer, made longer where need be. Contents are unspecified.
+pub(crate) fn rows<const L: usize>(buffer: &mut Vec<f64>, len: usize) -> &mut [[f64; L]] {
+    if buffer.len() < len * L {
+        buffer.resize(len * L, 0.0);
+    }
+    &mut buffer.as_chunks_mut::<L>().0[..len]
+}
+
+/// State of one section for `L` lanes.
+pub(crate) type State<const L: usize> = [[f64; L]; 2];
+
+/// A cascade of second-order sections, ready to run on lanes.
+#[derive(Debug, Clone)]
+pub(crate) struct Cascade {
+    /// `b0, b1, b2, a1, a2` of each section.
+    coef: Vec<[f64; 5]>,
+    zi: Vec<[f64; 2]>,
+    padlen: usize,
+}
+
+impl Cascade {
+    pub(crate) fn new(sos: &Sos) -> Self {
+        let coef = sos
+            .sections()
+            .iter()
+            .map(|&[b0, b1, b2, _, a1, a2]| [b0, b1, b2, a1, a2])
+            .collect();
+        Self {
+            coef,
+            zi: sos.zi(),
+            padlen: sos.padlen(),
+        }
+    }
+
+    pub(crate) fn padlen(&self) -> usize {
+        self.padlen
+    }
+
+    /// The state in which a constant `x0` has settled.
+    pub(crate) fn settled<const L: usize>(&self, x0: [f64; L]) -> Vec<State<L>> {
+        let scale = |z: &[f64; 2]| [mul(x0, z[0]), mul(x0, z[1])];
+        self.zi.iter().map(scale).collect()
+    }
+
+    /// Filters `data` in place, from the first sample to the last.
+    pub(crate) fn forward<const L: usize>(&self, state: &mut [State<L>], data: &mut [[f64; L]]) {
+        self.run::<L, false>(state, data);
+    }
+
+    /// Filters `data` in place, from the last sample to the first.
+    pub(crate) fn backward<const L: usize>(&self, state: &mut [State<L>], data: &mut [[f64; L]]) {
+        self.run::<L, true>(state, data);
+    }
+
+    /// Both passes over `rows` = padding, signal, padding; the signal's part is then the result.
+    pub(crate) fn filtfilt<const L: usize>(&self, rows: &mut [[f64; L]]) {
+        extend_left(rows, self.padlen);
+        extend_right(rows, self.padlen);
+        self.forward(&mut self.settled(rows[0]), rows);
+        self.backward(&mut self.settled(rows[rows.len() - 1]), rows);
+    }
+
+    fn run<const L: usize, const BACK: bool>(&self, state: &mut [State<L>], data: &mut [[f64; L]]) {
+        if BACK {
+            data.rchunks_mut(BLOCK)
+                .for_each(|block| self.block::<L, BACK>(state, block));
+        } else {
+            data.chunks_mut(BLOCK)
+                .for_each(|block| self.block::<L, BACK>(state, block));
+        }
+    }
+
+    /// Four sections fit the registers of 256-bit vectors; longer cascades go through the block
+    /// again while it is in the nearest cache. The result does not depend on the grouping.
+    fn block<const L: usize, const BACK: bool>(
+        &self,
+        state: &mut [State<L>],
+        data: &mut [[f64; L]],
+    ) {
+        for (coef, state) in self.coef.chunks(4).zip(state.chunks_mut(4)) {
+            match coef.len() {
+                4 => sections::<L, 4, BACK>(coef, state, data),
+                3 => sections::<L, 3, BACK>(coef, state, data),
+                2 => sections::<L, 2, BACK>(coef, state, data),
+                _ => sections::<L, 1, BACK>(coef, state, data),
+            }
+        }
+    }
+}
+
+/// `S` sections on a block. Direct form II transposed with SciPy's order of operations.
+#[multiversion::multiversion(targets(
+    "x86_64+avx+avx2+avx512bw+avx512cd+avx512dq+avx512f+avx512vl+bmi1+bmi2+fma",
+    "x86_64+avx+avx2",
+))]
+fn sections<const L: usize, const S: usize, const BACK: bool>(
+    coef: &[[f64; 5]],
+    state: &mut [State<L>],
+    data: &mut [[f64; L]],
+) {
+    sections_body::<L, S, BACK>(coef, state, data);
+}
+
+#[inline(always)]
+fn sections_body<const L: usize, const S: usize, const BACK: bool>(
+    coef: &[[f64; 5]],
+    state: &mut [State<L>],
+    data: &mut [[f64; L]],
+) {
+    let c: [[f64; 5]; S] = std::array::from_fn(|s| coef[s]);
+    let mut z: [State<L>; S] = std::array::from_fn(|s| state[s]);
+    let n = data.len();
+    for t in 0..n {
+        let at = if BACK { n - 1 - t } else { t };
+        let mut x = data[at];
+        for s in 0..S {
+            let [b0, b1, b2, a1, a2] = c[s];
+            let y = add(mul(x, b0), z[s][0]);
+            z[s][0] = add(sub(mul(x, b1), mul(y, a1)), z[s][1]);
+            z[s][1] = sub(mul(x, b2), mul(y, a2));
+            x = y;
+        }
+        data[at] = x;
+    }
+    state.copy_from_slice(&z);
+}
+
+/// `out[j] = sum_i taps[j][i] * rows[first[j] + i]` for a polyphase filter: see
+/// [`crate::resample`]. `index` gives the phase and first row of each output.
+#[multiversion::multiversion(targets(
+    "x86_64+avx+avx2+avx512bw+avx512cd+avx512dq+avx512f+avx512vl+bmi1+bmi2+fma",
+    "x86_64+avx+avx2",
+))]
+pub(crate) fn weighted_sums<const L: usize>(
+    taps: &[f64],
+    per_output: usize,
+    rows: &[[f64; L]],
+    index: &[(usize, usize)],
+    out: &mut [[f64; L]],
+) {
+    for (&(phase, first), out) in index.iter().zip(out) {
+        let taps = &taps[phase * per_output..(phase + 1) * per_output];
+        *out = weighted_sum(taps, &rows[first..first + per_output]);
+    }
+}
+
+/// Dot product over rows in four interleaved partial sums (a fixed order, so the same bits
+/// everywhere); `taps.len()` is a multiple of four.
+#[inline(always)]
+fn weighted_sum<const L: usize>(taps: &[f64], rows: &[[f64; L]]) -> [f64; L] {
+    let mut sums = [[0.0; L]; 4];
+    for (h, x) in taps.as_chunks::<4>().0.iter().zip(rows.as_chunks::<4>().0) {
+        for i in 0..4 {
+            sums[i] = add(sums[i], mul(x[i], h[i]));
+        }
+    }
+    add(add(sums[0], sums[1]), add(sums[2], sums[3]))
+}

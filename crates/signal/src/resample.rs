@@ -1,0 +1,252 @@
+//! Polyphase resampling by a ratio of whole numbers, as `scipy.signal.resample_poly`.
+//!
+//! Owns the anti-aliasing filter (SciPy's default: Kaiser window, beta 5, `20 max(up, down) + 1`
+//! taps, cut-off at the lower Nyquist frequency), its phases, and the choice of the ratio. The
+//! filter is symmetric, so the result is in time with the input: output sample `j` lies at
+//! `j * down / up` input samples. Input outside the signal counts as zero.
+
+use crate::lanes::{self, LANES};
+use crate::{Error, Result};
+
+/// Largest whole number that [`ratio`] accepts on either side (the filter has 20 times as many
+/// taps).
+pub const RATIO_LIMIT: u64 = 50_000;
+
+/// The smallest whole numbers `(up, down)` with `from * up / down = to` within 1e-8 (36 µs of
+/// drift in an hour). Rates that are whole numbers, or whole after scaling (512.5, 1000 / 3),
+/// come out exact.
+///
+/// # Errors
+/// [`Error::Rate`] for a rate that is not positive, [`Error::Ratio`] when there is no such ratio
+/// of numbers up to [`RATIO_LIMIT`].
+pub fn ratio(from: f64, to: f64) -> Result<(usize, usize)> {
+    for (what, found) in [("input rate", from), ("output rate", to)] {
+        if !(found.is_finite() && found > 0.0) {
+            return Err(Error::Rate { what, found });
+        }
+    }
+    let target = to / from;
+    let none = || Error::Ratio {
+        from,
+        to,
+        limit: RATIO_LIMIT,
+    };
+    // Continued fraction of the target; its convergents are the best ratios of their size.
+    let (mut p0, mut q0, mut p1, mut q1) = (0u64, 1u64, 1u64, 0u64);
+    let mut x = target;
+    loop {
+        let whole = x.floor();
+        if whole > RATIO_LIMIT as f64 {
+            return Err(none());
+        }
+        let a = whole as u64;
+        (p0, p1) = (p1, a * p1 + p0);
+        (q0, q1) = (q1, a * q1 + q0);
+        if p1 > RATIO_LIMIT || q1 > RATIO_LIMIT {
+            return Err(none());
+        }
+        if p1 > 0 && (p1 as f64 / q1 as f64 - target).abs() <= 1e-8 * target {
+            return Ok((p1 as usize, q1 as usize));
+        }
+        x = 1.0 / (x - whole);
+    }
+}
+
+/// Resamples one channel by `up / down`; `ceil(x.len() * up / down)` samples result.
+///
+/// # Errors
+/// [`Error::Parameter`] when a factor is zero or, reduced, over [`RATIO_LIMIT`].
+pub fn resample_poly(x: &[f64], up: usize, down: usize) -> Result<Vec<f64>> {
+    let mut out = resample_poly_channels(&[x.to_vec()], up, down)?;
+    Ok(out.pop().unwrap_or_default())
+}
+
+/// [`resample_poly`] of several channels at a time, in vector lanes. Channels may differ in
+/// length; the result of a channel is the same bits whatever the other channels are.
+///
+/// # Errors
+/// As [`resample_poly`].
+pub fn resample_poly_channels(
+    channels: &[Vec<f64>],
+    up: usize,
+    down: usize,
+) -> Result<Vec<Vec<f64>>> {
+    let polyphase = Polyphase::new(up, down)?;
+    let mut buffer = Vec::new();
+    let mut done: Vec<Vec<f64>> = Vec::with_capacity(channels.len());
+    while let Some(first) = channels.get(done.len()) {
+        let n = first.len();
+        let rest = &channels[done.len()..];
+        let same = rest.iter().take(LANES).take_while(|x| x.len() == n).count();
+        let views: Vec<&[f64]> = rest[..same].iter().map(Vec::as_slice).collect();
+        let rows = lanes::rows::<LANES>(&mut buffer, n);
+        lanes::interleave(&views, rows);
+        let mut out = vec![vec![0.0; polyphase.output_len(n)]; same];
+        polyphase.run(rows, 0..n, |at, rows| {
+            let views = out.iter_mut().map(|c| &mut c[at..at + rows.len()]);
+            lanes::separate(rows, &mut views.collect::<Vec<_>>());
+        });
+        done.append(&mut out);
+    }
+    Ok(done)
+}
+
+/// An anti-aliasing filter cut into its phases.
+#[derive(Debug, Clone)]
+pub(crate) struct Polyphase {
+    up: usize,
+    down: usize,
+    /// Half the length of the filter, in samples at the high rate.
+    half: usize,
+    /// Taps of each phase, in the order of the input; a multiple of four.
+    per_output: usize,
+    /// `up` phases of `per_output` taps, zeros at the end.
+    taps: Vec<f64>,
+}
+
+impl Polyphase {
+    pub(crate) fn new(up: usize, down: usize) -> Result<Self> {
+        let divisor = gcd(up, down);
+        let limit = RATIO_LIMIT as usize;
+        if up == 0 || down == 0 || up / divisor > limit || down / divisor > limit {
+            return Err(Error::Parameter {
+                what: "up and down",
+                expected: "whole numbers from 1 to 50000 after reduction",
+                found: format!("{up} and {down}"),
+            });
+        }
+        let (up, down) = (up / divisor, down / divisor);
+        if up == down {
+            return Ok(Self {
+                up,
+                down,
+                half: 0,
+                per_output: 4,
+                taps: vec![1.0, 0.0, 0.0, 0.0],
+            });
+        }
+        let half = 10 * up.max(down);
+        let filter = low_pass(half, 1.0 / up.max(down) as f64, up as f64);
+        let per_output = (2 * half / up + 1).next_multiple_of(4);
+        let mut taps = vec![0.0; up * per_output];
+        // Output j reads input n with weight h[j down + half - n up]. With j down + half =
+        // q up + phase, n runs down from q as the index runs up from phase.
+        for phase in 0..up {
+            let row = &mut taps[phase * per_output..(phase + 1) * per_output];
+            let of_phase: Vec<f64> = filter.iter().copied().skip(phase).step_by(up).collect();
+            for (tap, h) in row.iter_mut().zip(of_phase.iter().rev()) {
+                *tap = *h;
+            }
+        }
+        Ok(Self {
+            up,
+            down,
+            half,
+            per_output,
+            taps,
+        })
+    }
+
+    pub(crate) fn is_identity(&self) -> bool {
+        self.up == self.down
+    }
+
+    /// `ceil(n * up / down)`, SciPy's length.
+    pub(crate) fn output_len(&self, n: usize) -> usize {
+        let wide = (n as u128 * self.up as u128).div_ceil(self.down as u128);
+        wide as usize
+    }
+
+    /// Phase of output `j`, and the first input row that its taps meet (negative before the
+    /// start of the signal).
+    fn place(&self, j: usize) -> (usize, i64) {
+        let at = j as u128 * self.down as u128 + self.half as u128;
+        let (q, phase) = (at / self.up as u128, (at % self.up as u128) as usize);
+        let used = (2 * self.half + 1 - phase).div_ceil(self.up);
+        (phase, q as i64 - used as i64 + 1)
+    }
+
+    /// Resamples `rows[signal]`; gives blocks of rows with the index of their first output to
+    /// `put`, in order.
+    pub(crate) fn run<const L: usize>(
+        &self,
+        rows: &[[f64; L]],
+        signal: std::ops::Range<usize>,
+        mut put: impl FnMut(usize, &[[f64; L]]),
+    ) {
+        let x = &rows[signal];
+        if self.is_identity() {
+            return put(0, x);
+        }
+        let total = self.output_len(x.len());
+        let mut index = Vec::with_capacity(lanes::BLOCK);
+        let mut out = vec![[0.0; L]; lanes::BLOCK.min(total)];
+        let mut edge = vec![[0.0; L]; self.per_output];
+        let mut j = 0;
+        while j < total {
+            index.clear();
+            while index.len() < lanes::BLOCK && j + index.len() < total {
+                match self.place(j + index.len()) {
+                    (phase, first) if first >= 0 && first as usize + self.per_output <= x.len() => {
+                        index.push((phase, first as usize));
+                    }
+                    _ => break,
+                }
+            }
+            if index.is_empty() {
+                // A window that sticks out of the signal: zeros stand for what is not there.
+                let (phase, first) = self.place(j);
+                for (k, row) in edge.iter_mut().enumerate() {
+                    let at = usize::try_from(first + k as i64).ok();
+                    *row = at.and_then(|at| x.get(at)).copied().unwrap_or([0.0; L]);
+                }
+                let one = &mut out[..1];
+                lanes::weighted_sums(&self.taps, self.per_output, &edge, &[(phase, 0)], one);
+                put(j, one);
+                j += 1;
+            } else {
+                let block = &mut out[..index.len()];
+                lanes::weighted_sums(&self.taps, self.per_output, x, &index, block);
+                put(j, block);
+                j += index.len();
+            }
+        }
+    }
+}
+
+/// `firwin(2 half + 1, cutoff, window=("kaiser", 5.0))` times `gain`.
+fn low_pass(half: usize, cutoff: f64, gain: f64) -> Vec<f64> {
+    const BETA: f64 = 5.0;
+    let centre = half as f64;
+    let mut taps: Vec<f64> = (0..=2 * half)
+        .map(|i| {
+            let m = i as f64 - centre;
+            let edge = 1.0 - (m / centre).powi(2);
+            let window = bessel_i0(BETA * edge.max(0.0).sqrt()) / bessel_i0(BETA);
+            cutoff * sinc(cutoff * m) * window
+        })
+        .collect();
+    let sum: f64 = taps.iter().sum();
+    taps.iter_mut().for_each(|h| *h = *h / sum * gain);
+    taps
+}
+
+fn sinc(x: f64) -> f64 {
+    let y = std::f64::consts::PI * x;
+    if x == 0.0 { 1.0 } else { y.sin() / y }
+}
+
+/// Modified Bessel function of order zero by its power series (exact to rounding for x <= 5).
+fn bessel_i0(x: f64) -> f64 {
+    let quarter = x * x / 4.0;
+    let (mut term, mut sum) = (1.0, 1.0);
+    for k in 1..60 {
+        term *= quarter / (k * k) as f64;
+        sum += term;
+    }
+    sum
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a.max(1) } else { gcd(b, a % b) }
+}
