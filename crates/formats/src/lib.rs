@@ -1,8 +1,14 @@
 //! Container readers: bytes to [`Recording`]. Owns EDF, EDF+, BDF, BDF+, BrainVision, the
 //! sound formats and their writers. Knows nothing of data sets, electrodes, trials or filters.
 
+mod brainvision;
+mod damage;
+mod edf;
 mod error;
 mod recording;
+mod sniff;
+mod source;
+mod text;
 mod units;
 pub mod write;
 
@@ -16,11 +22,40 @@ use std::path::Path;
 /// # Errors
 /// [`Error`] with the path, the field and the offset where the file is not what it says.
 pub fn open(path: &Path) -> Result<Box<dyn Recording>> {
-    Err(Error::UnknownFormat {
-        path: path.to_path_buf(),
-        expected: "EDF, EDF+, BDF, BDF+ or BrainVision",
-        found: "a reader that is still being written".into(),
-    })
+    let source = source::Source::open(path)?;
+    match sniff::kind(source.bytes()) {
+        Some(sniff::Kind::Edf) => Ok(Box::new(edf::Edf::open(source, false)?)),
+        Some(sniff::Kind::Bdf) => Ok(Box::new(edf::Edf::open(source, true)?)),
+        Some(sniff::Kind::Vhdr) => Ok(Box::new(brainvision::BrainVision::open(source)?)),
+        Some(sniff::Kind::Vmrk) => vhdr(path),
+        // A data file has no magic; its header names it.
+        None if has_extension(path, &["eeg", "dat"]) => vhdr(path),
+        None => Err(Error::UnknownFormat {
+            path: path.to_path_buf(),
+            expected: "EDF, EDF+, BDF, BDF+ or BrainVision",
+            found: sniff::describe(source.bytes()),
+        }),
+    }
+}
+
+fn vhdr(path: &Path) -> Result<Box<dyn Recording>> {
+    let header = source::Source::open(&brainvision::header_beside(path)?)?;
+    if sniff::kind(header.bytes()) != Some(sniff::Kind::Vhdr) {
+        return Err(Error::UnknownFormat {
+            path: header.path().to_path_buf(),
+            expected: "a BrainVision header",
+            found: sniff::describe(header.bytes()),
+        });
+    }
+    Ok(Box::new(brainvision::BrainVision::open(header)?))
+}
+
+fn has_extension(path: &Path, wanted: &[&str]) -> bool {
+    let extension = path
+        .extension()
+        .and_then(|e| e.to_str())
+        .unwrap_or_default();
+    wanted.iter().any(|w| extension.eq_ignore_ascii_case(w))
 }
 
 /// Sounds: WAV, FLAC, MP3 and OGG Vorbis.

@@ -233,3 +233,25 @@ pub(crate) fn check_request(
     }
     Ok(())
 }
+
+/// Says which labels occur more than once.
+pub(crate) fn push_duplicates(channels: &[Channel], diagnostics: &mut Vec<Diagnostic>) {
+    let mut names: Vec<&str> = channels.iter().map(|c| c.name.as_str()).collect();
+    names.sort_unstable();
+    let mut doubled: Vec<&str> = names
+        .windows(2)
+        .filter(|w| w[0] == w[1])
+        .map(|w| w[0])
+        .collect();
+    doubled.dedup();
+    if !doubled.is_empty() {
+        diagnostics.push(Diagnostic::new(
+            "duplicate-label",
+            Severity::Warning,
+            format!(
+                "labels that occur more than once: {}; kept as they are",
+                doubled.join(", ")
+            ),
+        ));
+    }
+}

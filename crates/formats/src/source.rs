@@ -1,0 +1,61 @@
+//! A file mapped into memory. The only module with `unsafe`.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+
+use crate::error::{Error, Result};
+
+/// A read-only mapping of a whole, non-empty, regular file.
+pub(crate) struct Source {
+    path: PathBuf,
+    map: Mmap,
+}
+
+impl Source {
+    /// Opens and maps a file.
+    ///
+    /// # Errors
+    /// Folder or special file, empty file, or what the system says (absent, not permitted).
+    pub(crate) fn open(path: &Path) -> Result<Source> {
+        let file = File::open(path).map_err(|e| Error::io(path, "open", e))?;
+        let meta = file.metadata().map_err(|e| Error::io(path, "stat", e))?;
+        if meta.is_dir() {
+            return Err(Error::NotAFile {
+                path: path.to_path_buf(),
+                found: "a folder",
+            });
+        }
+        if !meta.is_file() {
+            return Err(Error::NotAFile {
+                path: path.to_path_buf(),
+                found: "a special file",
+            });
+        }
+        if meta.len() == 0 {
+            return Err(Error::Empty {
+                path: path.to_path_buf(),
+            });
+        }
+        // SAFETY: the mapping is read-only and private to this value. Rust requires that the
+        // bytes do not change while a `&[u8]` to them lives. Nothing in this process writes
+        // to input files. Another process could: a changed byte then only changes sample
+        // values (every parse is bounds-checked on the slice and no byte is read twice under
+        // an assumption of equality); a *shortened* file raises SIGBUS, which ends the
+        // process. Raw recordings are archives; this is documented on `open`.
+        let map = unsafe { Mmap::map(&file) }.map_err(|e| Error::io(path, "map", e))?;
+        Ok(Source {
+            path: path.to_path_buf(),
+            map,
+        })
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.map
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
