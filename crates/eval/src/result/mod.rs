@@ -8,7 +8,7 @@ mod types;
 
 pub use score::{ScoreOptions, score};
 pub use types::{
-    AuditPair, AuditSummary, CurvePoint, DataCounts, FoldCurve, GroupScore, Prediction, RunMeta,
+    AuditAlone, AuditPair, AuditSummary, CurvePoint, DataCounts, FoldCurve, GroupScore, Prediction, RunMeta,
     RunSummary, Scores, Spread,
 };
 

@@ -209,8 +209,22 @@ pub struct AuditPair {
     pub a: String,
     /// Second role, e.g. `test`.
     pub b: String,
-    /// What is counted, and how many: `("shared trials", 0)`.
-    pub counts: Vec<(String, u64)>,
+    /// What is counted, and how many: `("shared trials", 0)`; `None` where the data set names no
+    /// such thing, so that nothing could be counted.
+    pub counts: Vec<(String, Option<f64>)>,
+}
+
+/// What knowing an identity alone (which trial, which content) reaches on the test parts.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct AuditAlone {
+    /// The identity, e.g. `trial`.
+    pub what: String,
+    /// Balanced accuracy of its most frequent training label, mean over folds.
+    pub balanced_accuracy: f64,
+    /// Chance level.
+    pub chance: f64,
+    /// Share of the test epochs whose identity training has seen.
+    pub seen_share: f64,
 }
 
 /// The leakage audit as a report shows it.
@@ -226,6 +240,8 @@ pub struct AuditSummary {
     pub broken: Vec<String>,
     /// What a reader must know: unlabelled epochs, content that tells the label.
     pub notes: Vec<String>,
+    /// What recognising an identity alone would reach.
+    pub alone: Vec<AuditAlone>,
     /// Counts by fold and pair of roles.
     pub pairs: Vec<AuditPair>,
 }
