@@ -1,0 +1,457 @@
+//! The manifest format: one TOML file a data set.
+//!
+//! ```toml
+//! name = "Toy"                       # how the data set is called, unique
+//! aliases = ["toy-set"]              # other spellings accepted
+//! title = "A toy"
+//! licence = "CC0-1.0"
+//! access = "open"                    # open | registration | credentialed
+//! labels = ["rest", "task"]          # class 0, class 1, ...
+//!
+//! [[files]]                          # first rule that matches a whole path wins
+//! pattern = '(?P<subject>s\d+)_(?P<run>\d)\.edf'
+//! kind = "signal"                    # signal | side-car | stimulus | ignore (with reason)
+//!
+//! [trials]
+//! sql = "SELECT path, 0 AS trial FROM files WHERE status = 'ok'"
+//! ```
+//!
+//! Unknown keys are errors. Patterns are regular expressions over the path below the
+//! raw folder, with `/` separators, and must match the whole of it. What the SQL sees
+//! is described at [`Scan`](crate::Scan).
+
+use std::collections::BTreeMap;
+
+use regex::Regex;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
+
+mod check;
+
+/// One data set: identity, files, channels, trials, and what is known to be wrong with it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// The name used on the command line and in the lake; letters, digits, `-`, `_`, `.`.
+    pub name: String,
+    /// Other names accepted on the command line (for example the paper's).
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// The title of the data set.
+    pub title: String,
+    /// DOI without a resolver prefix.
+    pub doi: Option<String>,
+    /// Where to get it.
+    pub url: Option<String>,
+    /// The release that the manifest describes.
+    pub version: Option<String>,
+    /// Licence, as an SPDX expression where there is one.
+    pub licence: String,
+    /// What a user must do to get the files.
+    pub access: Access,
+    /// What the paper says about it.
+    #[serde(default)]
+    pub paper: Paper,
+    /// What a complete raw folder holds.
+    #[serde(default)]
+    pub expected: Expected,
+    /// How files relate to each other.
+    #[serde(default)]
+    pub layout: Layout,
+    /// Who decodes the signal files.
+    #[serde(default)]
+    pub reader: Reader,
+    /// File rules; the first match wins. For [`Layout::Bids`] those of `_bids.toml` follow.
+    #[serde(default)]
+    pub files: Vec<FileRule>,
+    /// Channel rules.
+    #[serde(default)]
+    pub channels: ChannelRules,
+    /// Side-cars that become tables.
+    #[serde(default)]
+    pub side_cars: Vec<SideCar>,
+    /// Class names; the index is the class.
+    #[serde(default)]
+    pub labels: Vec<String>,
+    /// The trials query.
+    pub trials: Query,
+    /// The streams query: which sound played in which trial.
+    pub streams: Option<Query>,
+    /// The stimuli query: what is known of each sound.
+    pub stimuli: Option<Query>,
+    /// Known faults of the files.
+    #[serde(default)]
+    pub faults: Vec<Fault>,
+    /// Differences from the paper, explained.
+    #[serde(default)]
+    pub differences: Vec<Difference>,
+}
+
+/// What a user must do to get the files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Access {
+    /// Anyone may download it.
+    Open,
+    /// A form or an account is needed.
+    Registration,
+    /// A signed agreement or training is needed.
+    Credentialed,
+}
+
+impl std::fmt::Display for Access {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Access::Open => "open",
+            Access::Registration => "registration",
+            Access::Credentialed => "credentialed",
+        })
+    }
+}
+
+/// What the paper reports of the data set; `None` where it says nothing.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Paper {
+    /// Its name in the paper's tables.
+    pub name: Option<String>,
+    /// Training stage: 1 EEG pre-training, 2 EEG-audio alignment, 3 fine-tuning.
+    pub stage: Option<u8>,
+    /// The task, in the paper's words.
+    pub task: Option<String>,
+    /// Hours of EEG.
+    pub hours: Option<f64>,
+    /// Channels.
+    pub channels: Option<u32>,
+    /// Subjects.
+    pub subjects: Option<u32>,
+}
+
+/// What a complete raw folder holds; `None` where it is not known.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expected {
+    /// Subjects.
+    pub subjects: Option<u32>,
+    /// Signal files.
+    pub recordings: Option<u32>,
+    /// Hours of signal.
+    pub hours: Option<f64>,
+    /// EEG channels kept.
+    pub channels: Option<u32>,
+    /// Sampling rate of the EEG, Hz.
+    pub sfreq: Option<f64>,
+}
+
+/// How the files of a raw folder relate to each other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layout {
+    /// Only the file rules say.
+    #[default]
+    Plain,
+    /// BIDS-EEG: side-cars by the inheritance principle.
+    Bids,
+}
+
+/// Who decodes the signal files.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reader {
+    /// The container readers of `formats`, chosen by content.
+    #[default]
+    Auto,
+}
+
+/// A regular expression that must match a whole string.
+#[derive(Debug, Clone)]
+pub struct Pattern {
+    source: String,
+    regex: Regex,
+}
+
+impl Pattern {
+    /// Compiles a pattern.
+    ///
+    /// # Errors
+    /// The message of the regular expression compiler.
+    pub fn new(source: &str) -> Result<Self, String> {
+        let regex = Regex::new(&format!("^(?:{source})$")).map_err(|e| e.to_string())?;
+        Ok(Self {
+            source: source.to_owned(),
+            regex,
+        })
+    }
+
+    /// The pattern as written.
+    pub fn as_str(&self) -> &str {
+        &self.source
+    }
+
+    /// Whether the whole of `text` matches.
+    pub fn is_match(&self, text: &str) -> bool {
+        self.regex.is_match(text)
+    }
+
+    /// The named groups that took part in a match of the whole of `text`.
+    pub fn groups(&self, text: &str) -> Option<BTreeMap<String, String>> {
+        let captures = self.regex.captures(text)?;
+        Some(
+            self.group_names()
+                .filter_map(|name| {
+                    let value = captures.name(name)?;
+                    Some((name.to_owned(), value.as_str().to_owned()))
+                })
+                .collect(),
+        )
+    }
+
+    /// All named groups of the pattern, in order.
+    pub fn group_names(&self) -> impl Iterator<Item = &str> {
+        self.regex.capture_names().flatten()
+    }
+}
+
+impl<'de> Deserialize<'de> for Pattern {
+    fn deserialize<D: Deserializer<'de>>(de: D) -> Result<Self, D::Error> {
+        Pattern::new(&String::deserialize(de)?).map_err(D::Error::custom)
+    }
+}
+
+/// What a matching file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileKind {
+    /// A recording to open.
+    Signal,
+    /// Metadata, or a part of another file.
+    SideCar,
+    /// A recording that holds only annotations, which belong to the signal file named by `of`.
+    Annotations,
+    /// A sound that subjects heard.
+    Stimulus,
+    /// Not used; the rule says why.
+    Ignore,
+}
+
+/// Files whose path matches `pattern` are of `kind`; its named groups become columns of `files`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileRule {
+    /// Matches the whole path below the raw folder.
+    pub pattern: Pattern,
+    /// What such a file is.
+    pub kind: FileKind,
+    /// A path that matches, shown when none does.
+    pub example: Option<String>,
+    /// Why it is ignored; needed for `ignore` and allowed elsewhere as a note.
+    pub reason: Option<String>,
+    /// For `annotations`: the path of the signal file, with `${group}` for named groups.
+    pub of: Option<String>,
+    /// Constant columns of `files` for such files, such as `session = "1"`.
+    #[serde(default)]
+    pub set: BTreeMap<String, String>,
+}
+
+/// What to do with a doubtful channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Keep {
+    /// Drop it, with the reason.
+    Drop,
+    /// Keep it, with the doubt as its note.
+    Keep,
+}
+
+impl Keep {
+    fn drop() -> Self {
+        Keep::Drop
+    }
+
+    fn keep() -> Self {
+        Keep::Keep
+    }
+}
+
+/// Rules from raw labels to channels. Applied in this order: position list, drop, rename,
+/// prefixes and suffixes, kinds, then the electrode dictionary.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelRules {
+    /// Labels by position in the file, for files whose own labels are useless.
+    /// Files with another number of channels than this list are rejected.
+    #[serde(default)]
+    pub positions: Vec<String>,
+    /// Prefixes to take off, in any case, before the dictionary is asked.
+    #[serde(default)]
+    pub strip_prefix: Vec<String>,
+    /// Suffixes to take off, in any case, before the dictionary is asked.
+    #[serde(default)]
+    pub strip_suffix: Vec<String>,
+    /// Raw label to new label (exact match).
+    #[serde(default)]
+    pub rename: BTreeMap<String, String>,
+    /// Channels to drop, each with its reason.
+    #[serde(default)]
+    pub drop: Vec<DropRule>,
+    /// Kinds by label, for labels that do not say themselves.
+    #[serde(default)]
+    pub kinds: Vec<KindRule>,
+    /// EEG channels without a 10-05 name; kept, they are called `raw:LABEL`.
+    #[serde(default = "Keep::drop")]
+    pub unknown: Keep,
+    /// Earlobes and mastoids (A1, A2, M1, M2).
+    #[serde(default = "Keep::drop")]
+    pub references: Keep,
+    /// Channels that channels.tsv marks bad (BIDS).
+    #[serde(default = "Keep::keep")]
+    pub bad: Keep,
+}
+
+impl Default for ChannelRules {
+    fn default() -> Self {
+        Self {
+            positions: Vec::new(),
+            strip_prefix: Vec::new(),
+            strip_suffix: Vec::new(),
+            rename: BTreeMap::new(),
+            drop: Vec::new(),
+            kinds: Vec::new(),
+            unknown: Keep::Drop,
+            references: Keep::Drop,
+            bad: Keep::Keep,
+        }
+    }
+}
+
+/// Channels whose raw label matches are dropped.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DropRule {
+    /// Matches the whole raw label.
+    pub pattern: Pattern,
+    /// Why.
+    pub reason: String,
+    /// Kind to write down, when it is not what the dictionary says.
+    pub kind: Option<String>,
+}
+
+/// Channels whose raw label matches are of this kind.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KindRule {
+    /// Matches the whole raw label.
+    pub pattern: Pattern,
+    /// One of [`KINDS`](crate::electrodes::KINDS).
+    pub kind: String,
+}
+
+/// How a side-car is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// Comma-separated with a header line.
+    Csv,
+    /// Tab-separated with a header line; `n/a` is null.
+    Tsv,
+    /// A JSON array of objects: one row an object.
+    JsonRows,
+    /// Any JSON: one row a leaf, columns `key` (dotted path) and `value`.
+    JsonTree,
+    /// Plain text: one row a line, columns `line` (from 1) and `text`.
+    Lines,
+}
+
+/// Files that become rows of a table. All columns are text; the SQL casts.
+/// Beside its own columns the table has `path` (the side-car's) and the named groups.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SideCar {
+    /// Table name in SQL.
+    pub table: String,
+    /// Matches the whole path of the side-car.
+    pub pattern: Pattern,
+    /// How it is written.
+    pub format: Format,
+    /// Columns the query counts on. A file that lacks one gets nulls and a diagnostic;
+    /// when no file is there at all the table is empty but has these columns.
+    #[serde(default)]
+    pub columns: Vec<String>,
+}
+
+/// An SQL query.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Query {
+    /// The query text; the tables are described at [`Scan`](crate::Scan).
+    pub sql: String,
+}
+
+/// A known fault of files, and what to do about it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// Matches the whole path of the faulty files.
+    pub pattern: Pattern,
+    /// What is wrong.
+    pub fault: String,
+    /// Who says so.
+    pub source: String,
+    /// What to do.
+    pub action: Action,
+    /// The right unit, for `action = "unit"`: `V`, `mV`, `µV` or `nV`.
+    pub unit: Option<String>,
+}
+
+/// What a scan does about a known fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Write a diagnostic; the file is used as it is.
+    Note,
+    /// Do not use the file.
+    Reject,
+    /// Take the EEG channels to be in `unit`, whatever the file says.
+    Unit,
+}
+
+/// A difference between the paper's numbers and the files, explained.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Difference {
+    /// Which number: `hours`, `channels`, `subjects` or `recordings`.
+    pub what: String,
+    /// The paper's number.
+    pub paper: f64,
+    /// The number of the files, as this manifest reads them.
+    pub files: f64,
+    /// Why they differ.
+    pub why: String,
+}
+
+impl Manifest {
+    /// Reads and checks a manifest; `file` is named in errors.
+    ///
+    /// # Errors
+    /// [`Error::ManifestSyntax`](crate::Error::ManifestSyntax) with line and key, or
+    /// [`Error::ManifestValue`](crate::Error::ManifestValue).
+    pub fn parse(text: &str, file: &str) -> crate::Result<Self> {
+        let manifest: Manifest =
+            toml::from_str(text).map_err(|e| crate::Error::ManifestSyntax {
+                file: file.to_owned(),
+                detail: e.to_string().trim_end().to_owned(),
+            })?;
+        check::check(&manifest, file)?;
+        Ok(manifest)
+    }
+
+    /// Whether `name` is the name or an alias, in any case.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.names().any(|n| n.eq_ignore_ascii_case(name))
+    }
+
+    /// The name, then the aliases.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.name.as_str()).chain(self.aliases.iter().map(String::as_str))
+    }
+}

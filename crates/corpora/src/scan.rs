@@ -1,0 +1,95 @@
+//! Scanning: a raw folder and a manifest become the raw metadata tables.
+
+use std::path::Path;
+
+use arrow::record_batch::RecordBatch;
+
+use crate::{Manifest, Result, registry};
+
+mod bids;
+mod channels;
+mod classify;
+mod run;
+mod side_car;
+mod tables;
+mod walk;
+
+/// What is known of a raw folder before any sample is read.
+///
+/// `path` is relative to the raw folder, with `/` separators, and joins all tables:
+///
+/// - `files`: every file. `path, subject, session, run, <other named groups>` (utf8),
+///   `container` utf8, `bytes` i64, `sfreq` f64 (of the EEG), `n_channels` i32 (signals in the
+///   file), `seconds` f64, `status` (`ok`, `rejected`, `side-car`, `stimulus`, `ignored`),
+///   `reason` utf8.
+/// - `events`: `path, onset` f64, `duration` f64, `value, trial_type, channel, source` (`file`
+///   or `events.tsv`), and the other columns of events.tsv as utf8. An annotation of the file
+///   has its text in `value`.
+/// - `channels`: `path, channel` i32, `raw_name, kind, name, unit, to_microvolts` f64, `sfreq`
+///   f64, `keep` bool, `reason, x, y, z` f32 (measured, m), `coordinate_system`.
+/// - `diagnostics`: `path, severity` (`note`, `warning`, `damaged`), `code, message`.
+/// - one table a side-car rule; for BIDS also `participants`, `scans`, `sessions`, `eeg_json`,
+///   `events_json` and `trial_types`.
+#[derive(Debug, Clone)]
+pub struct Scan {
+    /// The data set's name.
+    pub dataset: String,
+    /// Table name and rows, `files`, `events`, `channels`, `diagnostics` first.
+    pub tables: Vec<(String, RecordBatch)>,
+    /// The trials query.
+    pub trials_sql: String,
+    /// The streams query.
+    pub streams_sql: Option<String>,
+    /// The stimuli query.
+    pub stimuli_sql: Option<String>,
+    /// Class names; the index is the class. Empty where the query names the classes.
+    pub labels: Vec<String>,
+}
+
+impl Scan {
+    /// The table called `name`.
+    pub fn table(&self, name: &str) -> Option<&RecordBatch> {
+        self.tables.iter().find(|(n, _)| n == name).map(|(_, b)| b)
+    }
+}
+
+/// What part of a data set to look at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Only these subjects (as in `files.subject`; `sub-` in front does no harm). Files of
+    /// others are listed with status `ignored`.
+    pub subjects: Option<Vec<String>>,
+}
+
+/// Factor from a unit to µV; `None` when it is no voltage.
+pub(crate) fn microvolts(unit: &str) -> Option<f64> {
+    match unit {
+        "V" => Some(1e6),
+        "mV" => Some(1e3),
+        "µV" | "\u{3bc}V" | "uV" | "microV" => Some(1.0),
+        "nV" => Some(1e-3),
+        _ => None,
+    }
+}
+
+/// Scans the raw folder of a data set.
+///
+/// # Errors
+/// The folder is missing, no folder, or holds no matching recording; unknown subjects.
+pub fn scan(manifest: &Manifest, raw: &Path, filter: &Filter) -> Result<Scan> {
+    run::scan(manifest, raw, filter)
+}
+
+/// Scans any BIDS-EEG folder. `dataset` names it in the lake; without it the name in
+/// dataset_description.json does, else the folder's.
+///
+/// # Errors
+/// As [`scan`].
+pub fn scan_bids(root: &Path, dataset: Option<&str>, filter: &Filter) -> Result<Scan> {
+    let mut manifest = registry::bids()?;
+    manifest.name = match dataset {
+        Some(name) => name.to_owned(),
+        None => bids::dataset_name(root),
+    };
+    run::scan(&manifest, root, filter)
+}

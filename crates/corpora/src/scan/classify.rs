@@ -1,0 +1,153 @@
+//! What every file of the raw folder is, by the manifest's file rules.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::Filter;
+use super::walk::Found;
+use crate::manifest::{Action, Fault, FileKind, FileRule};
+
+/// What becomes of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Status {
+    /// A recording that can be read.
+    Ok,
+    /// A recording that cannot or must not be used.
+    Rejected,
+    /// Metadata or a part of a recording.
+    SideCar,
+    /// A sound.
+    Stimulus,
+    /// Not used.
+    Ignored,
+}
+
+impl Status {
+    /// As in the table `files`.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Status::Ok => "ok",
+            Status::Rejected => "rejected",
+            Status::SideCar => "side-car",
+            Status::Stimulus => "stimulus",
+            Status::Ignored => "ignored",
+        }
+    }
+}
+
+/// One file, before it is opened.
+#[derive(Debug)]
+pub(super) struct File {
+    pub(super) path: String,
+    pub(super) full: PathBuf,
+    pub(super) bytes: u64,
+    pub(super) kind: Option<FileKind>,
+    pub(super) groups: BTreeMap<String, String>,
+    pub(super) status: Status,
+    pub(super) reason: Option<String>,
+    /// For annotation files: the path of the recording they belong to.
+    pub(super) of: Option<String>,
+}
+
+impl File {
+    /// The subject that the path names.
+    pub(super) fn subject(&self) -> Option<&str> {
+        self.groups.get("subject").map(String::as_str)
+    }
+
+    /// Whether it is a recording to be opened.
+    pub(super) fn is_open(&self) -> bool {
+        self.kind == Some(FileKind::Signal) && self.status == Status::Ok
+    }
+}
+
+/// Applies the first matching rule, the known faults and the subject filter.
+pub(super) fn classify(
+    found: Vec<Found>,
+    rules: &[FileRule],
+    faults: &[Fault],
+    filter: &Filter,
+) -> Vec<File> {
+    found
+        .into_iter()
+        .map(|f| {
+            let mut file = by_rule(f, rules);
+            if file.kind == Some(FileKind::Signal) {
+                let rejected = faults
+                    .iter()
+                    .find(|x| x.action == Action::Reject && x.pattern.is_match(&file.path));
+                if let (Status::Ok, Some(fault)) = (file.status, rejected) {
+                    file.status = Status::Rejected;
+                    file.reason = Some(format!("known fault: {} ({})", fault.fault, fault.source));
+                }
+            }
+            if !wanted(&file, filter) {
+                file.status = Status::Ignored;
+                file.reason = Some("not among the subjects asked for".into());
+            }
+            file
+        })
+        .collect()
+}
+
+/// Whether the subject filter lets a file through; files of no subject always pass.
+fn wanted(file: &File, filter: &Filter) -> bool {
+    match (&filter.subjects, file.subject()) {
+        (Some(asked), Some(subject)) => asked.iter().any(|a| same_subject(a, subject)),
+        _ => true,
+    }
+}
+
+/// Whether a subject asked for is the one a path names.
+pub(super) fn same_subject(asked: &str, subject: &str) -> bool {
+    asked == subject || asked.strip_prefix("sub-") == Some(subject)
+}
+
+fn by_rule(found: Found, rules: &[FileRule]) -> File {
+    let hit = rules
+        .iter()
+        .find_map(|rule| rule.pattern.groups(&found.path).map(|g| (rule, g)));
+    let mut file = File {
+        path: found.path,
+        full: found.full,
+        bytes: found.bytes,
+        kind: None,
+        groups: BTreeMap::new(),
+        status: Status::Ignored,
+        reason: Some("no rule of the manifest matches this file".into()),
+        of: None,
+    };
+    if let Some((rule, groups)) = hit {
+        file.of = rule.of.as_ref().map(|of| expand(of, &groups));
+        file.kind = Some(rule.kind);
+        file.groups = groups;
+        for (column, value) in &rule.set {
+            file.groups.insert(column.clone(), value.clone());
+        }
+        file.reason.clone_from(&rule.reason);
+        file.status = match rule.kind {
+            FileKind::Signal => Status::Ok,
+            FileKind::SideCar | FileKind::Annotations => Status::SideCar,
+            FileKind::Stimulus => Status::Stimulus,
+            FileKind::Ignore => Status::Ignored,
+        };
+    }
+    if let Some(problem) = found.problem {
+        file.status = match file.kind {
+            Some(FileKind::Signal | FileKind::SideCar | FileKind::Annotations) => Status::Rejected,
+            Some(FileKind::Stimulus) => Status::Rejected,
+            Some(FileKind::Ignore) | None => Status::Ignored,
+        };
+        file.reason = Some(problem);
+    }
+    file
+}
+
+/// Puts named groups into `${group}`.
+fn expand(template: &str, groups: &BTreeMap<String, String>) -> String {
+    let mut text = template.to_owned();
+    for (name, value) in groups {
+        text = text.replace(&format!("${{{name}}}"), value);
+    }
+    text
+}
