@@ -1,0 +1,73 @@
+//! `mmpipe config show`: the resolved configuration, and where each value came from.
+//!
+//! Also the one place where the layers are put together for training ([`resolve`]).
+
+use anyhow::{Context as _, Result, anyhow};
+use mmpipe_train::{ModelKind, TrainConfig};
+use serde::de::{IntoDeserializer, value::Error as ValueError};
+use serde_json::json;
+use toml::Table;
+
+use super::Status;
+use crate::cli::{ConfigAction, ConfigArgs};
+use crate::config::{Layers, Origin};
+use crate::context::Context;
+use crate::render::{self, Table as TextTable};
+
+/// Settings that a model may leave to itself: absent in the defaults, settable all the same.
+const OPTIONAL: [(&str, f64); 1] = [("train.dropout", 0.5)];
+
+pub(crate) fn run(ctx: &Context, args: &ConfigArgs) -> Result<Status> {
+    let ConfigAction::Show { origin, model, set } = &args.action;
+    let (layers, _) = resolve(ctx, model_kind(model)?, set, &[])?;
+    if ctx.global.json {
+        let rows: Vec<_> = layers
+            .iter()
+            .map(|(key, value, from)| json!({ "key": key, "value": value, "origin": from.to_string() }))
+            .collect();
+        render::json(&rows)?;
+        return Ok(Status::Done);
+    }
+    let mut table = if *origin { TextTable::new(["key", "value", "origin"]) } else { TextTable::new(["key", "value"]) };
+    for (key, value, from) in layers.iter() {
+        table.row([key.to_owned(), value.to_string(), from.to_string()]);
+    }
+    render::text(&table.to_string())?;
+    Ok(Status::Done)
+}
+
+/// The model of this name.
+pub(crate) fn model_kind(name: &str) -> Result<ModelKind> {
+    let parse = |name: &str| {
+        <ModelKind as serde::Deserialize>::deserialize::<serde::de::value::StrDeserializer<'_, ValueError>>(
+            name.into_deserializer(),
+        )
+    };
+    parse(name).map_err(|_| anyhow!("expected eegnet, mindmix, aadnet or bandpower-lr, found the model `{name}`"))
+}
+
+/// Defaults of `model` < file < environment < `--set` < other flags, as layers and as a value.
+pub(crate) fn resolve(
+    ctx: &Context,
+    model: ModelKind,
+    set: &[String],
+    flags: &[(&str, toml::Value)],
+) -> Result<(Layers, TrainConfig)> {
+    let defaults = Table::try_from(TrainConfig::for_model(model)).context("the default configuration")?;
+    let mut layers = Layers::defaults("train", &defaults);
+    for (key, example) in OPTIONAL {
+        layers.allow(key, toml::Value::Float(example));
+    }
+    ctx.configure(&mut layers)?;
+    for pair in set {
+        layers.flag(pair)?;
+    }
+    for (key, value) in flags {
+        let name = key.rsplit('.').next().unwrap_or(key);
+        layers.set(key, value.clone(), Origin::Flag(format!("--{name}")))?;
+    }
+    let config: TrainConfig =
+        layers.section("train").try_into().context("the training configuration does not hold together")?;
+    config.check()?;
+    Ok((layers, config))
+}

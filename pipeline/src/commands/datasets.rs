@@ -1,0 +1,225 @@
+//! `mmpipe datasets`: what has a manifest, what a complete folder holds, what the lake holds.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{Float64Type, Int64Type};
+use mmpipe_corpora::{Manifest, registry};
+use mmpipe_lake::{Error as LakeError, Lake};
+use serde::Serialize;
+
+use super::Status;
+use crate::cli::{DatasetsAction, DatasetsArgs};
+use crate::context::Context;
+use crate::render::{self, Table};
+
+/// What the lake holds of a data set.
+#[derive(Debug, Clone, Default, Serialize)]
+struct Found {
+    subjects: i64,
+    recordings: i64,
+    rejected: i64,
+    hours: f64,
+    channels_min: i64,
+    channels_max: i64,
+    epochs: i64,
+}
+
+pub(crate) fn run(ctx: &Context, args: &DatasetsArgs) -> Result<Status> {
+    let manifests = ctx.manifests()?;
+    let found = match Lake::open(&ctx.global.lake) {
+        Ok(lake) => Some(ctx.block_on(found(&lake))?),
+        Err(LakeError::NotALake(_)) => None,
+        Err(e) => return Err(e.into()),
+    };
+    match &args.action {
+        None => list(ctx, &manifests, found.as_ref()),
+        Some(DatasetsAction::Show { name }) => {
+            let manifest = registry::find(&manifests, name)?;
+            show(ctx, manifest, found.as_ref().and_then(|f| f.get(&manifest.name)))
+        }
+    }
+}
+
+async fn found(lake: &Lake) -> Result<BTreeMap<String, Found>> {
+    let batches = lake
+        .query(
+            "WITH kept AS (
+               SELECT dataset, recording_id, count(*) AS n
+               FROM (SELECT dataset, recording_id, unnest(channels) AS c FROM recordings WHERE status = 'ok')
+               WHERE c['name'] IS NOT NULL AND c['reason'] IS NULL GROUP BY 1, 2)
+             SELECT r.dataset,
+               count(DISTINCT CASE WHEN r.status = 'ok' THEN r.subject END) AS subjects,
+               sum(CASE WHEN r.status = 'ok' THEN 1 ELSE 0 END) AS recordings,
+               sum(CASE WHEN r.status = 'ok' THEN 0 ELSE 1 END) AS rejected,
+               sum(CASE WHEN r.status = 'ok' THEN r.seconds ELSE 0.0 END) / 3600.0 AS hours,
+               coalesce(min(k.n), 0) AS channels_min, coalesce(max(k.n), 0) AS channels_max,
+               coalesce(sum(CAST(r.epochs AS BIGINT)), 0) AS epochs
+             FROM recordings r LEFT JOIN kept k ON r.dataset = k.dataset AND r.recording_id = k.recording_id
+             GROUP BY 1 ORDER BY 1",
+        )
+        .await?;
+    let mut all = BTreeMap::new();
+    for batch in &batches {
+        let int = |name: &str, row: usize| column(batch, name).as_primitive::<Int64Type>().value(row);
+        let hours = column(batch, "hours").as_primitive::<Float64Type>();
+        let names = column(batch, "dataset").as_string::<i32>();
+        for row in 0..batch.num_rows() {
+            all.insert(
+                names.value(row).to_owned(),
+                Found {
+                    subjects: int("subjects", row),
+                    recordings: int("recordings", row),
+                    rejected: int("rejected", row),
+                    hours: hours.value(row),
+                    channels_min: int("channels_min", row),
+                    channels_max: int("channels_max", row),
+                    epochs: int("epochs", row),
+                },
+            );
+        }
+    }
+    Ok(all)
+}
+
+/// A column that the query above names.
+fn column<'a>(batch: &'a RecordBatch, name: &str) -> &'a arrow::array::ArrayRef {
+    batch.column_by_name(name).unwrap_or_else(|| unreachable!("the query above yields {name}"))
+}
+
+fn list(ctx: &Context, manifests: &[Manifest], found: Option<&BTreeMap<String, Found>>) -> Result<Status> {
+    let others: Vec<&String> = found
+        .into_iter()
+        .flat_map(|f| f.keys())
+        .filter(|name| !manifests.iter().any(|m| m.name == **name))
+        .collect();
+    if ctx.global.json {
+        let mut rows: Vec<_> = manifests.iter().map(|m| view(m, found.and_then(|f| f.get(&m.name)))).collect();
+        for name in others {
+            rows.push(serde_json::json!({ "name": name, "found": found.and_then(|f| f.get(name)) }));
+        }
+        render::json(&rows)?;
+        return Ok(Status::Done);
+    }
+    let mut table =
+        Table::new(["name", "access", "task", "subjects", "recordings", "hours", "channels", "epochs", "rejected"]);
+    for m in manifests {
+        let f = found.and_then(|f| f.get(&m.name));
+        table.row([
+            m.name.clone(),
+            m.access.to_string(),
+            m.paper.task.clone().unwrap_or_else(|| "-".into()),
+            of(f.map(|f| f.subjects.to_string()), m.expected.subjects.map(|n| n.to_string())),
+            of(f.map(|f| f.recordings.to_string()), m.expected.recordings.map(|n| n.to_string())),
+            of(f.map(|f| format!("{:.2}", f.hours)), m.expected.hours.map(|h| format!("{h:.2}"))),
+            of(f.map(channels), m.expected.channels.map(|n| n.to_string())),
+            f.map_or("-".into(), |f| f.epochs.to_string()),
+            f.map_or("-".into(), |f| f.rejected.to_string()),
+        ]);
+    }
+    for name in others {
+        let Some(f) = found.and_then(|f| f.get(name)) else { continue };
+        table.row([
+            name.clone(),
+            "-".into(),
+            "(no manifest)".into(),
+            f.subjects.to_string(),
+            f.recordings.to_string(),
+            format!("{:.2}", f.hours),
+            channels(f),
+            f.epochs.to_string(),
+            f.rejected.to_string(),
+        ]);
+    }
+    render::text(&table.to_string())?;
+    render::line(match found {
+        Some(_) => "found in this lake of expected in a complete folder; `-` is nothing found or not known",
+        None => "there is no lake yet: nothing found of expected in a complete folder; `-` is not known",
+    })?;
+    Ok(Status::Done)
+}
+
+fn of(found: Option<String>, expected: Option<String>) -> String {
+    format!("{} of {}", found.unwrap_or_else(|| "0".into()), expected.unwrap_or_else(|| "-".into()))
+}
+
+fn channels(f: &Found) -> String {
+    if f.channels_min == f.channels_max {
+        f.channels_max.to_string()
+    } else {
+        format!("{}..{}", f.channels_min, f.channels_max)
+    }
+}
+
+fn view(m: &Manifest, found: Option<&Found>) -> serde_json::Value {
+    serde_json::json!({
+        "name": m.name, "aliases": m.aliases, "title": m.title, "doi": m.doi, "url": m.url, "version": m.version,
+        "licence": m.licence, "access": m.access.to_string(), "labels": m.labels,
+        "paper": { "name": m.paper.name, "stage": m.paper.stage, "task": m.paper.task, "hours": m.paper.hours,
+            "channels": m.paper.channels, "subjects": m.paper.subjects },
+        "expected": { "subjects": m.expected.subjects, "recordings": m.expected.recordings,
+            "hours": m.expected.hours, "channels": m.expected.channels, "sfreq": m.expected.sfreq },
+        "found": found,
+        "faults": m.faults.iter().map(|f| serde_json::json!({
+            "pattern": f.pattern.as_str(), "fault": f.fault, "source": f.source, "action": format!("{:?}", f.action).to_lowercase(),
+        })).collect::<Vec<_>>(),
+        "differences": m.differences.iter().map(|d| serde_json::json!({
+            "what": d.what, "paper": d.paper, "files": d.files, "why": d.why,
+        })).collect::<Vec<_>>(),
+    })
+}
+
+fn show(ctx: &Context, m: &Manifest, found: Option<&Found>) -> Result<Status> {
+    if ctx.global.json {
+        render::json(&view(m, found))?;
+        return Ok(Status::Done);
+    }
+    let unknown = || "-".to_owned();
+    render::line(format!("{}: {}", m.name, m.title))?;
+    let mut facts = Table::new(["", ""]);
+    facts.row(["aliases", &m.aliases.join(", ")]);
+    facts.row(["version", m.version.as_deref().unwrap_or("-")]);
+    facts.row(["doi", m.doi.as_deref().unwrap_or("-")]);
+    facts.row(["url", m.url.as_deref().unwrap_or("-")]);
+    facts.row(["licence", &m.licence]);
+    facts.row(["access", &m.access.to_string()]);
+    facts.row(["classes", &m.labels.join(", ")]);
+    for line in facts.to_string().lines().skip(2).filter(|l| l.contains("  ")) {
+        render::line(line)?;
+    }
+    render::line("")?;
+    let mut table = Table::new(["", "paper", "expected", "found"]);
+    table.row([
+        "subjects".to_owned(),
+        m.paper.subjects.map_or_else(unknown, |n| n.to_string()),
+        m.expected.subjects.map_or_else(unknown, |n| n.to_string()),
+        found.map_or_else(unknown, |f| f.subjects.to_string()),
+    ]);
+    table.row([
+        "recordings".to_owned(),
+        unknown(),
+        m.expected.recordings.map_or_else(unknown, |n| n.to_string()),
+        found.map_or_else(unknown, |f| format!("{} and {} rejected", f.recordings, f.rejected)),
+    ]);
+    table.row([
+        "hours".to_owned(),
+        m.paper.hours.map_or_else(unknown, |h| format!("{h:.1}")),
+        m.expected.hours.map_or_else(unknown, |h| format!("{h:.2}")),
+        found.map_or_else(unknown, |f| format!("{:.2}", f.hours)),
+    ]);
+    table.row([
+        "channels".to_owned(),
+        m.paper.channels.map_or_else(unknown, |n| n.to_string()),
+        m.expected.channels.map_or_else(unknown, |n| n.to_string()),
+        found.map_or_else(unknown, channels),
+    ]);
+    render::text(&table.to_string())?;
+    for d in &m.differences {
+        render::line(format!("\ndifference  {}: {} in the paper, {} in the files: {}", d.what, d.paper, d.files, d.why))?;
+    }
+    for f in &m.faults {
+        render::line(format!("\nknown fault {} [{}; files {}]", f.fault, f.source, f.pattern.as_str()))?;
+    }
+    Ok(Status::Done)
+}

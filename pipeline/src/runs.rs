@@ -1,0 +1,174 @@
+//! A run's folder in the lake: what was asked ([`RunRecord`]), what came of it
+//! ([`RunSummary`]), and where the checkpoints lie.
+//!
+//! ```text
+//! LAKE/runs/RUN/run.json        what was asked, with the code version and the data's identity
+//! LAKE/runs/RUN/fits.json       one report a fold and control, once trained
+//! LAKE/runs/RUN/summary.json    scores, controls, audit, once evaluated
+//! LAKE/runs/RUN/fold=N/         checkpoints, metrics.jsonl, TensorBoard events
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use mmpipe_eval::result::RunSummary;
+use mmpipe_lake::Lake;
+use mmpipe_train::{Control, FitReport, TrainConfig};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// Version of `run.json`.
+const FORMAT: u32 = 1;
+
+/// What a run was asked to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct RunRecord {
+    /// Version of this record
+    pub(crate) format: u32,
+    /// Name
+    pub(crate) run: String,
+    /// Stage
+    pub(crate) stage: String,
+    /// Data set
+    pub(crate) dataset: String,
+    /// Split
+    pub(crate) split: String,
+    /// Digest of the split's assignments
+    pub(crate) split_digest: String,
+    /// Protocol of the split
+    pub(crate) protocol: String,
+    /// Preprocessing recipe of the epochs
+    pub(crate) recipe: String,
+    /// The protocol is marked leaky, or a broken promise was allowed
+    pub(crate) leaky: bool,
+    /// Broken promises that `--allow-leaky` overrode
+    pub(crate) forced: Vec<String>,
+    /// Class names
+    pub(crate) classes: Vec<String>,
+    /// Folds to train
+    pub(crate) folds: Vec<i32>,
+    /// Controls that train again
+    pub(crate) controls: Vec<Control>,
+    /// The resolved configuration
+    pub(crate) config: TrainConfig,
+    /// Digest of the epochs that the source holds
+    pub(crate) data_digest: String,
+    /// Version of the code
+    pub(crate) version: String,
+}
+
+impl RunRecord {
+    /// The version of the record that this code writes.
+    pub(crate) const FORMAT: u32 = FORMAT;
+}
+
+/// One run's folder.
+#[derive(Debug, Clone)]
+pub(crate) struct RunFolder(PathBuf);
+
+impl RunFolder {
+    /// The folder of `run`; nothing is touched.
+    pub(crate) fn of(lake: &Lake, run: &str) -> Result<Self> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if run.is_empty() || run.starts_with('.') || !run.chars().all(plain) {
+            bail!("a run's name takes letters, digits, `-`, `_` and `.`, found `{run}`");
+        }
+        Ok(RunFolder(lake.root().join("runs").join(run)))
+    }
+
+    /// Its path.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// What was asked, if the run exists.
+    pub(crate) fn record(&self) -> Result<Option<RunRecord>> {
+        let record: Option<RunRecord> = self.read("run.json")?;
+        if let Some(r) = &record
+            && r.format != FORMAT
+        {
+            bail!("run `{}` has record format {}, this version reads {FORMAT}", r.run, r.format);
+        }
+        Ok(record)
+    }
+
+    /// Stores what is asked.
+    pub(crate) fn write_record(&self, record: &RunRecord) -> Result<()> {
+        self.write("run.json", record)
+    }
+
+    /// The fits, if training ended.
+    pub(crate) fn fits(&self) -> Result<Option<Vec<FitReport>>> {
+        self.read("fits.json")
+    }
+
+    /// Stores the fits.
+    pub(crate) fn write_fits(&self, fits: &[FitReport]) -> Result<()> {
+        self.write("fits.json", fits)
+    }
+
+    /// The result, if the run was evaluated.
+    pub(crate) fn summary(&self) -> Result<Option<RunSummary>> {
+        self.read("summary.json")
+    }
+
+    /// Stores the result.
+    pub(crate) fn write_summary(&self, summary: &RunSummary) -> Result<()> {
+        self.write("summary.json", summary)
+    }
+
+    /// Throws the run away.
+    pub(crate) fn remove(&self) -> Result<()> {
+        match std::fs::remove_dir_all(&self.0) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                Err(e).with_context(|| format!("cannot remove the run folder {}", self.0.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
+        let path = self.0.join(name);
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(e).with_context(|| format!("cannot read {}", path.display())),
+        };
+        let value = serde_json::from_slice(&bytes)
+            .with_context(|| format!("{} is not what this version of mmpipe writes", path.display()))?;
+        Ok(Some(value))
+    }
+
+    fn write<T: Serialize + ?Sized>(&self, name: &str, value: &T) -> Result<()> {
+        let mut bytes = serde_json::to_vec_pretty(value)?;
+        bytes.push(b'\n');
+        Ok(mmpipe_lake::write_file(&self.0.join(name), &bytes)?)
+    }
+}
+
+/// A run that exists, with its folder; the error lists the runs there are.
+pub(crate) fn existing(lake: &Lake, run: &str) -> Result<(RunFolder, RunRecord)> {
+    let folder = RunFolder::of(lake, run)?;
+    match folder.record()? {
+        Some(record) => Ok((folder, record)),
+        None => {
+            let known = names(lake)?;
+            let known = if known.is_empty() { "there are none".to_owned() } else { known.join(", ") };
+            bail!("no run `{run}` in the lake {}; runs: {known}", lake.root().display())
+        }
+    }
+}
+
+/// The names of all runs, sorted.
+fn names(lake: &Lake) -> Result<Vec<String>> {
+    let folder = lake.root().join("runs");
+    let Ok(entries) = std::fs::read_dir(&folder) else { return Ok(Vec::new()) };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.with_context(|| format!("cannot list {}", folder.display()))?;
+        if entry.path().join("run.json").is_file() {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}

@@ -1,0 +1,249 @@
+//! The lake's epochs as the trainer's examples: the one place where the two meet.
+
+use std::collections::HashMap;
+
+use anyhow::{Result, bail};
+use arrow::array::AsArray;
+use mmpipe_eval::result::Prediction as Scored;
+use mmpipe_lake::{AudioStore, EpochStore, Lake};
+use mmpipe_splits::{Role, Split};
+use mmpipe_train::{Error as TrainError, Fold, Meta, Prediction, Result as TrainResult, Source, Task};
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+
+/// Roles whose sounds are candidates, the attended one first.
+const CANDIDATES: [&[&str]; 2] = [&["attended", "target"], &["unattended", "candidate"]];
+
+/// Rate of the lake's sounds, Hz.
+const AUDIO_SFREQ: usize = 16_000;
+
+/// Examples of one split, read from the lake on demand.
+#[derive(Debug)]
+pub(crate) struct LakeSource {
+    epochs: EpochStore,
+    audio: AudioStore,
+    metas: Vec<Meta>,
+    montages: Vec<Vec<String>>,
+    classes: Vec<String>,
+    folds: Vec<Fold>,
+    by_id: HashMap<u64, usize>,
+    /// Candidate sounds of each example: (stimulus, segment), the attended one first.
+    candidates: Vec<Vec<(String, i32)>>,
+    sfreq: f64,
+    digest: String,
+}
+
+impl LakeSource {
+    /// Opens the epochs that a split assigns.
+    pub(crate) async fn open(lake: &Lake, split: &Split, task: Task) -> Result<Self> {
+        let epochs = EpochStore::open_ids(lake, &split.recipe, &split.epoch_ids()).await?;
+        let audio = AudioStore::open(lake, &split.recipe).await?;
+        let sfreq = if epochs.is_empty() { 0.0 } else { epochs.meta(0).sfreq };
+        let digest = digest(lake, &split.dataset, &split.recipe).await?;
+        let mut names: HashMap<i32, String> = HashMap::new();
+        let mut montages: Vec<Vec<String>> = Vec::new();
+        let (mut metas, mut candidates, mut by_id) = (Vec::new(), Vec::new(), HashMap::new());
+        for i in 0..epochs.len() {
+            let m = epochs.meta(i);
+            let montage = match montages.iter().position(|known| known[..] == m.ch_names[..]) {
+                Some(at) => at,
+                None => {
+                    montages.push(m.ch_names.to_vec());
+                    montages.len() - 1
+                }
+            };
+            if let (Some(label), Some(name)) = (m.label, &m.label_name) {
+                names.entry(label).or_insert_with(|| name.clone());
+            }
+            let sounds = match task {
+                Task::Matching => candidates_of(&m.streams),
+                Task::Classification => Vec::new(),
+            };
+            by_id.insert(m.epoch_id, i);
+            metas.push(Meta {
+                epoch_id: m.epoch_id,
+                dataset: m.dataset.clone(),
+                subject: m.subject.clone(),
+                session: m.session.clone().unwrap_or_default(),
+                run: m.run.clone().unwrap_or_default(),
+                trial: m.trial,
+                label: m.label.unwrap_or(-1),
+                montage,
+                candidates: sounds.len(),
+            });
+            candidates.push(sounds);
+        }
+        let classes = (0..names.keys().max().map_or(0, |m| m + 1))
+            .map(|c| names.get(&c).cloned().unwrap_or_else(|| format!("class {c}")))
+            .collect();
+        let folds = folds(split, &by_id)?;
+        Ok(LakeSource { epochs, audio, metas, montages, classes, folds, by_id, candidates, sfreq, digest })
+    }
+
+    /// The split's folds as indices.
+    pub(crate) fn folds(&self) -> &[Fold] {
+        &self.folds
+    }
+
+    /// Names of the answers: the classes, or the places in which candidates are shown.
+    pub(crate) fn class_names(&self, task: Task) -> Vec<String> {
+        match task {
+            Task::Classification => self.classes.clone(),
+            Task::Matching => {
+                let most = self.metas.iter().map(|m| m.candidates).max().unwrap_or(0);
+                (1..=most).map(|n| format!("candidate {n}")).collect()
+            }
+        }
+    }
+
+    /// Identity of the data: which epochs there are, by which recipe and of which raw bytes.
+    pub(crate) fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// A prediction with what the lake knows of its epoch.
+    pub(crate) fn result(&self, p: &Prediction) -> Scored {
+        let meta = self.by_id.get(&p.epoch_id).and_then(|&i| self.metas.get(i));
+        let text = |f: fn(&Meta) -> &String| meta.map(f).filter(|t| !t.is_empty()).cloned();
+        Scored {
+            fold: p.fold,
+            epoch_id: p.epoch_id,
+            dataset: p.dataset.clone(),
+            subject: p.subject.clone(),
+            session: text(|m| &m.session),
+            run: text(|m| &m.run),
+            trial: p.trial,
+            label: p.label,
+            predicted: p.predicted,
+            scores: p.scores.clone(),
+        }
+    }
+}
+
+/// Identity of a data set's shards: raw bytes, recipe, code and plan of every recording.
+async fn digest(lake: &Lake, dataset: &str, recipe: &str) -> Result<String> {
+    let quote = |text: &str| text.replace('\'', "''");
+    let batches = lake
+        .query(&format!(
+            "SELECT recording_id || '/' || coalesce(sha256, '') || '/' || recipe_hash || '/' || version || '/' || plan_hash AS id \
+             FROM recordings WHERE status = 'ok' AND dataset = '{}' AND recipe = '{}' ORDER BY 1",
+            quote(dataset),
+            quote(recipe)
+        ))
+        .await?;
+    let mut hash = Xxh3::new();
+    for batch in &batches {
+        for id in batch.column(0).as_string::<i32>().iter().flatten() {
+            hash.update(id.as_bytes());
+            hash.update(b"\n");
+        }
+    }
+    Ok(format!("{:032x}", hash.digest128()))
+}
+
+/// Sounds in the order of [`CANDIDATES`]; none where a trial lacks the attended sound or a rival.
+fn candidates_of(streams: &[mmpipe_lake::StreamRef]) -> Vec<(String, i32)> {
+    let mut sounds = Vec::new();
+    for roles in CANDIDATES {
+        let found = streams.iter().filter(|s| roles.contains(&s.role.as_str()));
+        let before = sounds.len();
+        sounds.extend(found.map(|s| (s.stimulus_id.clone(), s.segment)));
+        if sounds.len() == before {
+            return Vec::new();
+        }
+    }
+    sounds
+}
+
+fn folds(split: &Split, by_id: &HashMap<u64, usize>) -> Result<Vec<Fold>> {
+    let mut folds: Vec<Fold> = Vec::new();
+    for a in &split.assignments {
+        let Some(&index) = by_id.get(&a.epoch_id) else {
+            bail!(
+                "split `{}` names epoch {} which is not in the lake; the data changed, so make the split again",
+                split.name,
+                a.epoch_id
+            );
+        };
+        let at = match folds.iter().position(|f| f.fold == a.fold) {
+            Some(at) => at,
+            None => {
+                folds.push(Fold { fold: a.fold, ..Default::default() });
+                folds.len() - 1
+            }
+        };
+        match a.role {
+            Role::Train => folds[at].train.push(index),
+            Role::Val => folds[at].val.push(index),
+            Role::Test => folds[at].test.push(index),
+        }
+    }
+    folds.sort_by_key(|f| f.fold);
+    for fold in &mut folds {
+        fold.train.sort_unstable();
+        fold.val.sort_unstable();
+        fold.test.sort_unstable();
+    }
+    Ok(folds)
+}
+
+impl Source for LakeSource {
+    fn len(&self) -> usize {
+        self.metas.len()
+    }
+
+    fn meta(&self, i: usize) -> &Meta {
+        &self.metas[i]
+    }
+
+    fn montage(&self, m: usize) -> &[String] {
+        &self.montages[m]
+    }
+
+    fn n_times(&self) -> usize {
+        self.epochs.n_times()
+    }
+
+    fn sfreq(&self) -> f64 {
+        self.sfreq
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    fn read_eeg(&self, i: usize, out: &mut [f32]) -> TrainResult<()> {
+        self.epochs.read(i, out).map_err(|e| TrainError::source(self.metas[i].epoch_id, "eeg", e.to_string()))
+    }
+
+    fn read_scale(&self, i: usize, out_mean: &mut [f32], out_std: &mut [f32]) -> TrainResult<()> {
+        let m = self.epochs.meta(i);
+        if m.ch_mean.len() != out_mean.len() || m.ch_std.len() != out_std.len() {
+            let found = format!("{} means and {} deviations for {} channels", m.ch_mean.len(), m.ch_std.len(), out_mean.len());
+            return Err(TrainError::source(m.epoch_id, "scale", found));
+        }
+        out_mean.copy_from_slice(&m.ch_mean);
+        out_std.copy_from_slice(&m.ch_std);
+        Ok(())
+    }
+
+    fn read_candidate(&self, i: usize, k: usize, out: &mut Vec<f32>) -> TrainResult<()> {
+        let id = self.metas[i].epoch_id;
+        let Some((stimulus, segment)) = self.candidates[i].get(k) else {
+            return Err(TrainError::source(id, "candidate", format!("there is no candidate {k}")));
+        };
+        out.resize(AUDIO_SFREQ * self.epochs.n_times() / (self.sfreq.max(1.0) as usize), 0.0);
+        let peak = self
+            .audio
+            .read(stimulus, *segment, out)
+            .map_err(|e| TrainError::source(id, "candidate", e.to_string()))?;
+        out.iter_mut().for_each(|x| *x *= peak);
+        Ok(())
+    }
+
+    fn candidate_key(&self, i: usize, k: usize) -> Option<u64> {
+        let (stimulus, segment) = self.candidates[i].get(k)?;
+        let mut key = stimulus.clone().into_bytes();
+        key.extend_from_slice(&segment.to_le_bytes());
+        Some(xxh3_64(&key))
+    }
+}

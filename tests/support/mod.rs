@@ -1,0 +1,106 @@
+//! What the end-to-end tests share: the binary, a scratch folder, the real recordings.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The real recordings beside the project, or `None` with a printed reason.
+pub fn real(folder: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/real").join(folder);
+    if path.is_dir() {
+        return Some(path);
+    }
+    eprintln!("skipped: the real recordings are not here ({})", path.display());
+    None
+}
+
+/// A scratch folder with a lake in it.
+pub struct Scratch {
+    dir: tempfile::TempDir,
+}
+
+impl Scratch {
+    /// A new, empty one.
+    pub fn new() -> Self {
+        Scratch { dir: tempfile::tempdir().expect("a scratch folder") }
+    }
+
+    /// A path inside.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The lake.
+    pub fn lake(&self) -> PathBuf {
+        self.path("lake")
+    }
+
+    /// The binary with this scratch's lake and no configuration from outside.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mmpipe"));
+        command.current_dir(self.dir.path()).args(args);
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MMPIPE")) {
+            command.env_remove(name);
+        }
+        command.env("MMPIPE_LAKE", self.lake()).env("COLUMNS", "100");
+        command
+    }
+
+    /// Runs the binary.
+    pub fn run(&self, args: &[&str]) -> Ran {
+        let output = self.command(args).output().expect("the binary starts");
+        Ran::new(args, output, self.dir.path())
+    }
+
+    /// Runs the binary, which must succeed; its standard output.
+    pub fn ok(&self, args: &[&str]) -> String {
+        let ran = self.run(args);
+        assert_eq!(ran.code, 0, "{ran}");
+        ran.stdout
+    }
+
+    /// As [`Scratch::ok`] with `--json`, parsed.
+    pub fn json(&self, args: &[&str]) -> serde_json::Value {
+        let mut args = args.to_vec();
+        args.push("--json");
+        let text = self.ok(&args);
+        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{args:?} printed no JSON ({e}):\n{text}"))
+    }
+
+    /// The rows of a query as JSON objects.
+    pub fn sql(&self, query: &str) -> Vec<serde_json::Value> {
+        let text = self.ok(&["sql", "--format", "json", query]);
+        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{query} gave no JSON ({e}):\n{text}"))
+    }
+}
+
+/// What a call of the binary did. Paths of the scratch folder read `SCRATCH`.
+pub struct Ran {
+    pub args: Vec<String>,
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ran {
+    fn new(args: &[&str], output: Output, scratch: &Path) -> Self {
+        let clean = |bytes: Vec<u8>| {
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            let resolved = std::fs::canonicalize(scratch).unwrap_or_else(|_| scratch.to_owned());
+            text.replace(&*resolved.to_string_lossy(), "SCRATCH").replace(&*scratch.to_string_lossy(), "SCRATCH")
+        };
+        Ran {
+            args: args.iter().map(|a| (*a).to_owned()).collect(),
+            code: output.status.code().unwrap_or(-1),
+            stdout: clean(output.stdout),
+            stderr: clean(output.stderr),
+        }
+    }
+}
+
+impl std::fmt::Display for Ran {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "mmpipe {}", self.args.join(" "))?;
+        writeln!(f, "exit code: {}", self.code)?;
+        writeln!(f, "----- stdout\n{}----- stderr\n{}", self.stdout, self.stderr)
+    }
+}
