@@ -4,7 +4,7 @@ use candle_core::{Tensor, Var};
 
 use crate::error::Result;
 use crate::model::Mode;
-use crate::ops::{self, composite};
+use crate::ops::{self, Norm};
 use crate::params::{Init, Params};
 
 /// y = x·Wᵀ + b, W [out, in].
@@ -116,28 +116,28 @@ impl BatchNorm {
 
     /// [B, C, T] → the same shape; in training mode the running statistics move.
     pub fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
-        let (b, _, t) = x.dims3()?;
-        if !mode.is_train() {
-            let (mean, var) = (self.running_mean.as_tensor(), self.running_var.as_tensor());
-            return Ok(composite::normalise_channels(
-                x,
-                mean,
-                var,
-                &self.weight,
-                &self.bias,
-                self.eps,
-            )?);
+        self.normalise(x, mode, None)
+    }
+
+    /// [B, C, T] → [B, C, T / pool]: batch norm, ELU and the mean of `pool` neighbours in one pass.
+    pub fn forward_elu_pool(&self, x: &Tensor, pool: usize, mode: Mode) -> Result<Tensor> {
+        self.normalise(x, mode, Some(pool))
+    }
+
+    fn normalise(&self, x: &Tensor, mode: Mode, elu_pool: Option<usize>) -> Result<Tensor> {
+        let norm = match mode {
+            Mode::Train { .. } => Norm::Batch,
+            Mode::Eval => Norm::Fixed {
+                mean: self.running_mean.as_tensor(),
+                var: self.running_var.as_tensor(),
+            },
+        };
+        let (y, statistics) =
+            ops::batch_norm(x, &self.weight, &self.bias, self.eps, norm, elu_pool)?;
+        if let Some(s) = statistics {
+            self.update(&s.mean, &s.var, x.elem_count() / x.dim(1)?.max(1))?;
         }
-        let (mean, var) = composite::channel_statistics(x)?;
-        self.update(&mean, &var, b * t)?;
-        Ok(composite::normalise_channels(
-            x,
-            &mean,
-            &var,
-            &self.weight,
-            &self.bias,
-            self.eps,
-        )?)
+        Ok(y)
     }
 
     /// Moves the running statistics towards batch statistics [C] taken over `n` values; `var` is

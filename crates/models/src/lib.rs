@@ -8,8 +8,11 @@
 //! The trainer sees networks through [`Model`] alone. Random masks are pure functions of (seed,
 //! step, layer), results do not depend on the number of threads.
 
+pub mod aadnet;
 pub mod eegnet;
+pub mod encoder;
 mod error;
+mod kernels;
 pub mod layers;
 mod model;
 pub mod ops;

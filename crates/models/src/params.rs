@@ -17,8 +17,8 @@ pub enum Init {
     Const(f64),
     /// Uniform in [-bound, bound].
     Uniform(f64),
-    /// Normal with this standard deviation, redrawn outside two standard deviations... of the
-    /// interval [-2, 2], as the published code does (the cut is absolute, not relative).
+    /// Normal with this standard deviation, redrawn outside [-2, 2]: the published code's cut is
+    /// absolute, not in standard deviations.
     TruncNormal(f64),
 }
 

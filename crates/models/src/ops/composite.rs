@@ -64,7 +64,7 @@ pub fn channel_statistics(x: &Tensor) -> Result<(Tensor, Tensor)> {
     Ok((mean.flatten_all()?, var.flatten_all()?))
 }
 
-/// Group norm of [B, C, L] over (C / groups) × L; see [`super::group_norm`].
+/// Group norm of [B, R, C, L]; see [`super::group_norm`].
 pub fn group_norm(
     x: &Tensor,
     groups: usize,
@@ -72,16 +72,17 @@ pub fn group_norm(
     bias: &Tensor,
     eps: f64,
 ) -> Result<Tensor> {
-    let (b, c, l) = x.dims3()?;
-    let g = x.reshape((b, groups, (c / groups) * l))?;
-    let centred = g.broadcast_sub(&g.mean_keepdim(2)?)?;
-    let var = centred.sqr()?.mean_keepdim(2)?;
+    let (b, r, c, l) = x.dims4()?;
+    let mean = |t: &Tensor| t.mean_keepdim(3)?.mean_keepdim(1);
+    let g = x.reshape((b, r, groups, (c / groups) * l))?;
+    let centred = g.broadcast_sub(&mean(&g)?)?;
+    let var = mean(&centred.sqr()?)?;
     let scaled = centred
         .broadcast_div(&(var + eps)?.sqrt()?)?
-        .reshape((b, c, l))?;
+        .reshape((b, r, c, l))?;
     scaled
-        .broadcast_mul(&weight.reshape((1, c, 1))?)?
-        .broadcast_add(&bias.reshape((1, c, 1))?)
+        .broadcast_mul(&weight.reshape((c, 1))?)?
+        .broadcast_add(&bias.reshape((c, 1))?)
 }
 
 /// Correlation over time of [B, Cin, T]; see [`super::conv_time`].

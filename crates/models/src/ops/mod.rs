@@ -1,9 +1,18 @@
 //! Differentiable operations. Each has a composite form ([`composite`]) that runs anywhere, and
 //! where it pays a CPU kernel with its own backward pass for f32.
 
+mod attention;
+mod batch_norm;
 pub mod composite;
+mod conv;
+pub(crate) mod cpu;
+mod layer_norm;
+mod pointwise;
 
 use candle_core::{Result, Tensor};
+
+pub use self::batch_norm::{Norm, Statistics, batch_norm};
+use self::cpu::has_kernel;
 
 use crate::rng::Stream;
 
@@ -53,16 +62,28 @@ impl TimeConv {
 /// Layer normalisation of the last dimension with population variance (Ba et al. 2016).
 /// `x` [..., D], `weight` and `bias` [D].
 pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<Tensor> {
+    if has_kernel(&[x, weight, bias]) {
+        let op = layer_norm::LayerNorm { eps: eps as f32 };
+        return x
+            .contiguous()?
+            .apply_op3(&weight.contiguous()?, &bias.contiguous()?, op);
+    }
     composite::layer_norm(x, weight, bias, eps)
 }
 
 /// Softmax over the last dimension.
 pub fn softmax(x: &Tensor) -> Result<Tensor> {
+    if has_kernel(&[x]) {
+        return x.contiguous()?.apply_op1(pointwise::Softmax);
+    }
     composite::softmax(x)
 }
 
 /// Gaussian error linear unit with the exact error function (Hendrycks and Gimpel 2016).
 pub fn gelu(x: &Tensor) -> Result<Tensor> {
+    if has_kernel(&[x]) {
+        return x.contiguous()?.apply_op1(pointwise::Gelu);
+    }
     composite::gelu(x)
 }
 
@@ -71,8 +92,8 @@ pub fn elu(x: &Tensor) -> Result<Tensor> {
     composite::elu(x)
 }
 
-/// Group normalisation (Wu and He 2018) of `x` [B, C, L]: statistics over the channels of a
-/// group and all of L. `weight` and `bias` [C].
+/// Group normalisation (Wu and He 2018) of `x` [B, R, C, L]: statistics over all rows R, the
+/// channels of a group and all of L. `weight` and `bias` [C].
 pub fn group_norm(
     x: &Tensor,
     groups: usize,
@@ -91,7 +112,15 @@ pub fn conv_time(
     bias: Option<&Tensor>,
     conv: &TimeConv,
 ) -> Result<Tensor> {
-    composite::conv_time(x, weight, bias, conv)
+    let op = conv::ConvTime { conv: *conv };
+    if !has_kernel(&[x, weight]) || !op.fits(x.dim(1)?, weight.dim(1)?, weight.dim(2)?) {
+        return composite::conv_time(x, weight, bias, conv);
+    }
+    let (x, weight) = (x.contiguous()?, weight.contiguous()?);
+    match bias {
+        Some(b) => x.apply_op3(&weight, &b.contiguous()?, op),
+        None => x.apply_op2(&weight, op),
+    }
 }
 
 /// Mean of each `size` neighbours over time, no overlap; a rest shorter than `size` is left out.
@@ -119,6 +148,9 @@ pub fn dropout(x: &Tensor, p: f32, stream: Option<Stream>) -> Result<Tensor> {
     let Some(stream) = stream.filter(|_| p > 0.0) else {
         return Ok(x.clone());
     };
+    if has_kernel(&[x]) {
+        return x.contiguous()?.apply_op1(pointwise::Dropout { p, stream });
+    }
     let scale = 1.0 / (1.0 - p);
     let mask: Vec<f32> = (0..x.elem_count() as u64)
         .map(|i| if stream.uniform(i) < p { 0.0 } else { scale })
@@ -146,6 +178,14 @@ pub fn drop_path(x: &Tensor, p: f32, stream: Option<Stream>) -> Result<Tensor> {
 
 /// Scaled dot-product attention: `q`, `k`, `v` [B, H, N, D] → [B, H, N, D], softmax(q·kᵀ·scale)·v.
 pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64) -> Result<Tensor> {
+    if has_kernel(&[q, k, v]) {
+        let op = attention::Attention {
+            scale: scale as f32,
+        };
+        return q
+            .contiguous()?
+            .apply_op3(&k.contiguous()?, &v.contiguous()?, op);
+    }
     let logits = (q.contiguous()? * scale)?.matmul(&k.t()?.contiguous()?)?;
     softmax(&logits)?.matmul(&v.contiguous()?)
 }

@@ -6,6 +6,10 @@
 //! classifier (rows max-norm 0.25). "Same" padding is Keras' too: an even kernel has its extra
 //! zero on the right. Names and shapes of the variables are those of braindecode's `EEGNetv4`
 //! (which pads an even kernel by one more sample and so looks one sample further back).
+//!
+//! On the CPU the first block is computed in another order with the same result (see `front`).
+
+mod front;
 
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
@@ -218,8 +222,11 @@ impl EegNet {
                 });
             }
         };
-        let x = self.first_block(x, mode)?;
-        let x = ops::avg_pool_time(&ops::elu(&self.bn_1.forward(&x, mode)?)?, POOLS.0)?;
+        let x = match front::applies(x, &self.temporal) {
+            true => self.first_block_reordered(x, mode)?,
+            false => self.first_block(x, mode)?,
+        };
+        let x = self.bn_1.forward_elu_pool(&x, POOLS.0, mode)?;
         let x = ops::dropout(&x, c.dropout, mode.stream("drop_1"))?;
         let n = c.f1 * c.d;
         let depth = self.depth.reshape((n, 1, SEPARABLE_KERNEL))?;
@@ -230,7 +237,7 @@ impl EegNet {
             None,
             &TimeConv::same(1, 1),
         )?;
-        let x = ops::avg_pool_time(&ops::elu(&self.bn_2.forward(&x, mode)?)?, POOLS.1)?;
+        let x = self.bn_2.forward_elu_pool(&x, POOLS.1, mode)?;
         let x = ops::dropout(&x, c.dropout, mode.stream("drop_2"))?;
         let weight = self.classifier.flatten_from(1)?;
         let x = x.reshape((b, weight.dim(1)?))?;
@@ -238,7 +245,8 @@ impl EegNet {
             .broadcast_add(&self.classifier_bias)?)
     }
 
-    /// Temporal convolution, batch norm and spatial filters: [B, C, T] → [B, F1·D, T].
+    /// Temporal convolution, batch norm and spatial filters as published:
+    /// [B, C, T] → [B, F1·D, T].
     fn first_block(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
         let EegNetConfig {
             channels,
@@ -263,6 +271,53 @@ impl EegNet {
             .reshape((1, f1, d, channels))?
             .broadcast_as((b, f1, d, channels))?;
         Ok(s.contiguous()?.matmul(&y)?.reshape((b, f1 * d, t))?)
+    }
+
+    /// The same block with the spatial filters first; see [`front`].
+    fn first_block_reordered(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
+        let EegNetConfig {
+            channels,
+            f1,
+            d,
+            kernel,
+            ..
+        } = self.config;
+        let (b, _, t) = x.dims3()?;
+        let n = f1 * d;
+        let w = self.temporal.reshape((f1, kernel))?;
+        let bn = &self.bn_temporal;
+        let (mean, var) = if mode.is_train() {
+            let (mean, var) = front::filter_statistics(x, &w)?;
+            bn.update(&mean, &var, b * channels * t)?;
+            (mean, var)
+        } else {
+            (
+                bn.running_mean.as_tensor().clone(),
+                bn.running_var.as_tensor().clone(),
+            )
+        };
+        // Batch norm is a factor and an offset a temporal filter.
+        let scale = (&bn.weight / (var + bn.eps)?.sqrt()?)?;
+        let shift = (&bn.bias - (mean * &scale)?)?;
+        let filters = w.broadcast_mul(&scale.unsqueeze(1)?)?.unsqueeze(1)?;
+        let filters = filters
+            .broadcast_as((f1, d, kernel))?
+            .contiguous()?
+            .reshape((n, 1, kernel))?;
+        let s = self.spatial.reshape((f1, d, channels))?;
+        let offset = s.sum(2)?.broadcast_mul(&shift.unsqueeze(1)?)?.reshape(n)?;
+        let mixed = ops::conv_time(
+            x,
+            &s.reshape((n, channels, 1))?,
+            None,
+            &TimeConv::same(1, 1),
+        )?;
+        Ok(ops::conv_time(
+            &mixed,
+            &filters,
+            Some(&offset),
+            &TimeConv::same(kernel, n),
+        )?)
     }
 }
 

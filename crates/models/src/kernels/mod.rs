@@ -1,0 +1,9 @@
+//! CPU kernels over plain `f32` slices: matrix products, vector functions and sliding products.
+//!
+//! The instruction set is chosen at run time (AVX-512, AVX2 with FMA, else the baseline), so no
+//! compiler flag is asked of anyone. Nothing here knows of tensors or gradients.
+
+pub(crate) mod gemm;
+pub(crate) mod rows;
+pub(crate) mod slide;
+pub(crate) mod vector;

@@ -1,0 +1,457 @@
+//! Convolution over time on the CPU.
+//!
+//! Depthwise kernels slide over each row. Dense ones are one matrix product a sample over
+//! channels-last data, whose windows are rows with an overlapping stride, so nothing is unfolded.
+
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use rayon::prelude::*;
+
+use super::TimeConv;
+use super::cpu::{Values, add_up, chunk, values};
+use crate::kernels::gemm::{Mat, matmul};
+use crate::kernels::rows::row_sums;
+use crate::kernels::slide::correlate;
+
+/// Arguments x [B, Cin, T], weight [Cout, Cin / groups, K] and, with three, bias [Cout].
+pub(super) struct ConvTime {
+    pub(super) conv: TimeConv,
+}
+
+/// Sizes of one convolution.
+#[derive(Clone, Copy)]
+struct Sizes {
+    b: usize,
+    n_in: usize,
+    t: usize,
+    n_out: usize,
+    k: usize,
+    t_out: usize,
+    /// Samples of a padded row.
+    padded: usize,
+    conv: TimeConv,
+}
+
+impl ConvTime {
+    /// Whether there is a kernel: dense, or depthwise with stride 1.
+    pub(super) fn fits(&self, n_in: usize, per_group: usize, k: usize) -> bool {
+        let c = &self.conv;
+        c.groups == 1
+            || (c.groups == n_in
+                && per_group == 1
+                && c.stride == 1
+                && c.pad_left < k
+                && c.pad_right < k)
+    }
+
+    fn sizes(&self, x: &[usize], w: &[usize]) -> Result<Sizes> {
+        let (&[b, n_in, t], &[n_out, per_group, k]) = (x, w) else {
+            bail!("convolution over time of shapes {x:?} and {w:?}");
+        };
+        let conv = self.conv;
+        if conv.stride == 0
+            || conv.groups == 0
+            || per_group * conv.groups != n_in
+            || n_out % conv.groups != 0
+            || k == 0
+        {
+            bail!(
+                "convolution over time of {n_in} channels with weight {w:?} in {} groups",
+                conv.groups
+            );
+        }
+        let Some(t_out) = conv.output_len(t, k) else {
+            bail!("kernel of {k} does not fit {t} samples");
+        };
+        Ok(Sizes {
+            b,
+            n_in,
+            t,
+            n_out,
+            k,
+            t_out,
+            padded: t + conv.pad_left + conv.pad_right,
+            conv,
+        })
+    }
+}
+
+impl Sizes {
+    fn depthwise(&self) -> bool {
+        self.conv.groups > 1 || self.n_in == 1 && self.n_out == 1 && self.conv.stride == 1
+    }
+
+    /// A row with its zeros around it.
+    fn pad_row(&self, x: &[f32], out: &mut [f32]) {
+        out.fill(0.0);
+        out[self.conv.pad_left..self.conv.pad_left + self.t].copy_from_slice(x);
+    }
+
+    /// [Cin, T] → padded [T', Cin].
+    fn channels_last(&self, x: &[f32], out: &mut [f32]) {
+        out.fill(0.0);
+        for (c, row) in x.chunks_exact(self.t).enumerate() {
+            for (o, v) in out[self.conv.pad_left * self.n_in + c..]
+                .iter_mut()
+                .step_by(self.n_in)
+                .zip(row)
+            {
+                *o = *v;
+            }
+        }
+    }
+
+    /// Whether windows are the signal itself: kernel 1, stride 1, no padding.
+    fn pointwise(&self) -> bool {
+        self.k == 1 && self.conv.stride == 1 && self.padded == self.t
+    }
+
+    /// [Cout, Cin, K] → [Cout, K, Cin], the order of a channels-last window.
+    fn window_weights(&self, w: &[f32]) -> Vec<f32> {
+        let mut out = Vec::with_capacity(w.len());
+        for filter in w.chunks_exact(self.n_in * self.k) {
+            for k in 0..self.k {
+                out.extend(filter[k..].iter().step_by(self.k));
+            }
+        }
+        out
+    }
+
+    /// The inverse of [`Sizes::window_weights`].
+    fn plain_weights(&self, w: &[f32]) -> Vec<f32> {
+        let mut out = Vec::with_capacity(w.len());
+        for filter in w.chunks_exact(self.n_in * self.k) {
+            for c in 0..self.n_in {
+                out.extend(filter[c..].iter().step_by(self.n_in));
+            }
+        }
+        out
+    }
+
+    /// Windows of a channels-last signal as a matrix [K·Cin, T_out].
+    fn windows<'a>(&self, signal: &'a [f32]) -> Mat<'a> {
+        Mat::new(signal, 1, self.conv.stride * self.n_in)
+    }
+}
+
+impl ConvTime {
+    fn forward(
+        &self,
+        x: (&CpuStorage, &Layout),
+        w: (&CpuStorage, &Layout),
+        bias: &[f32],
+    ) -> Result<(CpuStorage, Shape)> {
+        let s = self.sizes(x.1.dims(), w.1.dims())?;
+        let (x, w) = (values(x.0, x.1)?, values(w.0, w.1)?);
+        // The products are added to what is there: the bias, or nothing.
+        let mut out = vec![0.0; s.b * s.n_out * s.t_out];
+        if !bias.is_empty() {
+            if bias.len() != s.n_out {
+                bail!("bias of {} values for {} channels", bias.len(), s.n_out);
+            }
+            for (row, b) in out.chunks_exact_mut(s.t_out).zip(bias.iter().cycle()) {
+                row.fill(*b);
+            }
+        }
+        if s.depthwise() {
+            depthwise_forward(&s, x, w, &mut out);
+        } else {
+            dense_forward(&s, x, w, &mut out);
+        }
+        Ok((CpuStorage::F32(out), Shape::from((s.b, s.n_out, s.t_out))))
+    }
+
+    fn backward(&self, x: &Tensor, w: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Tensor)> {
+        let s = self.sizes(x.dims(), w.dims())?;
+        let (xs, ws, g) = (Values::of(x)?, Values::of(w)?, Values::of(grad)?);
+        // The recording itself needs no gradient: skip the larger half of the work.
+        let wanted = x.track_op();
+        let (dx, dw) = match s.depthwise() {
+            true => depthwise_backward(&s, &xs, &ws, &g, wanted),
+            false => dense_backward(&s, &xs, &ws, &g, wanted),
+        };
+        let dx = dx
+            .map(|d| Tensor::from_vec(d, x.shape(), x.device()))
+            .transpose()?;
+        Ok((dx, Tensor::from_vec(dw, w.shape(), w.device())?))
+    }
+}
+
+impl CustomOp2 for ConvTime {
+    fn name(&self) -> &'static str {
+        "conv-time"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        lx: &Layout,
+        w: &CpuStorage,
+        lw: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        self.forward((x, lx), (w, lw), &[])
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        w: &Tensor,
+        _res: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let (dx, dw) = self.backward(x, w, &grad.contiguous()?)?;
+        Ok((dx, Some(dw)))
+    }
+}
+
+impl CustomOp3 for ConvTime {
+    fn name(&self) -> &'static str {
+        "conv-time-bias"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        lx: &Layout,
+        w: &CpuStorage,
+        lw: &Layout,
+        b: &CpuStorage,
+        lb: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        self.forward((x, lx), (w, lw), values(b, lb)?)
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        w: &Tensor,
+        b: &Tensor,
+        _res: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let grad = grad.contiguous()?;
+        let (dx, dw) = self.backward(x, w, &grad)?;
+        let (n, c, t) = grad.dims3()?;
+        let g = Values::of(&grad)?;
+        let g: &[f32] = &g;
+        let db: Vec<f32> = (0..c)
+            .into_par_iter()
+            .map(|ch| {
+                let rows = (0..n).map(|s| &g[(s * c + ch) * t..(s * c + ch + 1) * t]);
+                rows.map(|r| f64::from(row_sums(r, 0.0).0)).sum::<f64>() as f32
+            })
+            .collect();
+        Ok((dx, Some(dw), Some(Tensor::from_vec(db, c, b.device())?)))
+    }
+}
+
+fn depthwise_forward(s: &Sizes, x: &[f32], w: &[f32], out: &mut [f32]) {
+    let filters = s.n_out / s.n_in;
+    out.par_chunks_mut(filters * s.t_out)
+        .zip(x.par_chunks(s.t))
+        .enumerate()
+        .for_each_init(
+            || vec![0.0; s.padded],
+            |row, (i, (out, x))| {
+                s.pad_row(x, row);
+                let first = (i % s.n_in) * filters;
+                let w = w[first * s.k..].chunks_exact(s.k);
+                for (out, w) in out.chunks_exact_mut(s.t_out).zip(w) {
+                    correlate(row, w, out);
+                }
+            },
+        );
+}
+
+fn depthwise_backward(
+    s: &Sizes,
+    x: &[f32],
+    w: &[f32],
+    g: &[f32],
+    wanted: bool,
+) -> (Option<Vec<f32>>, Vec<f32>) {
+    let filters = s.n_out / s.n_in;
+    let reversed: Vec<f32> = w
+        .chunks_exact(s.k)
+        .flat_map(|w| w.iter().rev().copied())
+        .collect();
+    let step = chunk(s.b);
+    let mut dx = vec![0.0; if wanted { x.len() } else { 0 }];
+    // One task a group of samples; an absent dx is a group of empty slices.
+    let groups: Vec<&mut [f32]> = match wanted {
+        true => dx.chunks_mut(step * s.n_in * s.t).collect(),
+        false => (0..s.b.div_ceil(step))
+            .map(|_| Default::default())
+            .collect(),
+    };
+    let parts: Vec<Vec<f32>> = groups
+        .into_par_iter()
+        .zip(x.par_chunks(step * s.n_in * s.t))
+        .zip(g.par_chunks(step * s.n_out * s.t_out))
+        .map(|((dx, x), g)| {
+            let mut dw = vec![0.0; w.len()];
+            let mut row = vec![0.0; s.padded];
+            // The gradient between K − 1 − pad zeros: sliding the reversed kernel over it gives dx.
+            let before = s.k - 1 - s.conv.pad_left.min(s.k - 1);
+            let mut spread = vec![0.0; s.t + s.k - 1];
+            let mut dx = dx.chunks_exact_mut(s.t);
+            for (i, (x, g)) in x
+                .chunks_exact(s.t)
+                .zip(g.chunks_exact(filters * s.t_out))
+                .enumerate()
+            {
+                s.pad_row(x, &mut row);
+                let first = (i % s.n_in) * filters;
+                let mut dx = dx.next();
+                for (f, g) in (first..).zip(g.chunks_exact(s.t_out)) {
+                    correlate(&row, g, &mut dw[f * s.k..(f + 1) * s.k]);
+                    if let Some(dx) = dx.as_deref_mut() {
+                        spread[before..before + s.t_out].copy_from_slice(g);
+                        correlate(&spread, &reversed[f * s.k..(f + 1) * s.k], dx);
+                    }
+                }
+            }
+            dw
+        })
+        .collect();
+    (wanted.then_some(dx), add_up(parts, w.len()))
+}
+
+fn dense_forward(s: &Sizes, x: &[f32], w: &[f32], out: &mut [f32]) {
+    let size = (s.n_out, s.k * s.n_in, s.t_out);
+    if s.pointwise() {
+        out.par_chunks_mut(s.n_out * s.t)
+            .zip(x.par_chunks(s.n_in * s.t))
+            .for_each(|(out, x)| {
+                matmul(
+                    size,
+                    1.0,
+                    Mat::new(w, s.n_in, 1),
+                    Mat::new(x, s.t, 1),
+                    true,
+                    out,
+                    s.t,
+                );
+            });
+        return;
+    }
+    let w = s.window_weights(w);
+    out.par_chunks_mut(s.n_out * s.t_out)
+        .zip(x.par_chunks(s.n_in * s.t))
+        .for_each_init(
+            || vec![0.0; s.padded * s.n_in],
+            |signal, (out, x)| {
+                s.channels_last(x, signal);
+                matmul(
+                    size,
+                    1.0,
+                    Mat::new(&w, s.k * s.n_in, 1),
+                    s.windows(signal),
+                    true,
+                    out,
+                    s.t_out,
+                );
+            },
+        );
+}
+
+fn dense_backward(
+    s: &Sizes,
+    x: &[f32],
+    w: &[f32],
+    g: &[f32],
+    wanted: bool,
+) -> (Option<Vec<f32>>, Vec<f32>) {
+    let width = s.k * s.n_in;
+    let weights = s.window_weights(w);
+    let step = chunk(s.b);
+    let mut dx = vec![0.0; if wanted { x.len() } else { 0 }];
+    let groups: Vec<&mut [f32]> = match wanted {
+        true => dx.chunks_mut(step * s.n_in * s.t).collect(),
+        false => (0..s.b.div_ceil(step))
+            .map(|_| Default::default())
+            .collect(),
+    };
+    let parts: Vec<Vec<f32>> = groups
+        .into_par_iter()
+        .zip(x.par_chunks(step * s.n_in * s.t))
+        .zip(g.par_chunks(step * s.n_out * s.t_out))
+        .map(|((dx, x), g)| {
+            let mut dw = vec![0.0; w.len()];
+            let mut signal = vec![0.0; if s.pointwise() { 0 } else { s.padded * s.n_in }];
+            let mut columns = vec![
+                0.0;
+                if wanted && !s.pointwise() {
+                    s.t_out * width
+                } else {
+                    0
+                }
+            ];
+            let mut dx = dx.chunks_exact_mut(s.n_in * s.t);
+            for (x, g) in x
+                .chunks_exact(s.n_in * s.t)
+                .zip(g.chunks_exact(s.n_out * s.t_out))
+            {
+                let grad = Mat::new(g, s.t_out, 1);
+                if s.pointwise() {
+                    matmul(
+                        (s.n_out, s.t, s.n_in),
+                        1.0,
+                        grad,
+                        Mat::new(x, s.t, 1).t(),
+                        true,
+                        &mut dw,
+                        s.n_in,
+                    );
+                    if let Some(dx) = dx.next() {
+                        let w = Mat::new(&weights, s.n_in, 1);
+                        matmul((s.n_in, s.n_out, s.t), 1.0, w.t(), grad, false, dx, s.t);
+                    }
+                    continue;
+                }
+                s.channels_last(x, &mut signal);
+                matmul(
+                    (s.n_out, s.t_out, width),
+                    1.0,
+                    grad,
+                    s.windows(&signal).t(),
+                    true,
+                    &mut dw,
+                    width,
+                );
+                if let Some(dx) = dx.next() {
+                    let w = Mat::new(&weights, width, 1);
+                    matmul(
+                        (s.t_out, s.n_out, width),
+                        1.0,
+                        grad.t(),
+                        w,
+                        false,
+                        &mut columns,
+                        width,
+                    );
+                    // Add the overlapping windows up, then take channels apart again.
+                    signal.fill(0.0);
+                    for (t, column) in columns.chunks_exact(width).enumerate() {
+                        let first = t * s.conv.stride * s.n_in;
+                        for (a, v) in signal[first..first + width].iter_mut().zip(column) {
+                            *a += v;
+                        }
+                    }
+                    for (c, row) in dx.chunks_exact_mut(s.t).enumerate() {
+                        let own = signal[s.conv.pad_left * s.n_in + c..]
+                            .iter()
+                            .step_by(s.n_in);
+                        for (d, v) in row.iter_mut().zip(own) {
+                            *d = *v;
+                        }
+                    }
+                }
+            }
+            dw
+        })
+        .collect();
+    (
+        wanted.then_some(dx),
+        s.plain_weights(&add_up(parts, w.len())),
+    )
+}

@@ -1,0 +1,67 @@
+//! The door between tensors and slices, shared by all CPU kernels.
+
+use std::ops::{Deref, Range};
+
+use candle_core::{CpuStorage, DType, Layout, Result, Storage, StorageRef, Tensor, bail};
+
+/// Whether the CPU kernels can take these tensors: f32 on the CPU.
+pub(crate) fn has_kernel(tensors: &[&Tensor]) -> bool {
+    tensors
+        .iter()
+        .all(|t| t.device().is_cpu() && t.dtype() == DType::F32)
+}
+
+/// The values of an argument of a custom operation; it must be contiguous f32.
+pub(crate) fn values<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+    match (storage, layout.contiguous_offsets()) {
+        (CpuStorage::F32(v), Some((start, end))) if end <= v.len() => Ok(&v[start..end]),
+        _ => bail!("kernel wants a contiguous f32 tensor on the cpu"),
+    }
+}
+
+/// Borrowed values of a tensor.
+pub(crate) struct Values<'a> {
+    storage: StorageRef<'a>,
+    range: Range<usize>,
+}
+
+impl<'a> Values<'a> {
+    /// Values of a contiguous f32 tensor on the CPU.
+    pub(crate) fn of(tensor: &'a Tensor) -> Result<Self> {
+        let (storage, layout) = tensor.storage_and_layout();
+        let range = match (&*storage, layout.contiguous_offsets()) {
+            (Storage::Cpu(CpuStorage::F32(v)), Some((start, end))) if end <= v.len() => start..end,
+            _ => bail!("kernel wants a contiguous f32 tensor on the cpu"),
+        };
+        Ok(Self { storage, range })
+    }
+}
+
+impl Deref for Values<'_> {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        match &*self.storage {
+            Storage::Cpu(CpuStorage::F32(v)) => &v[self.range.clone()],
+            // `of` let no other storage through.
+            _ => &[],
+        }
+    }
+}
+
+/// Samples of a batch that one task works through when it sums gradients of shared weights. The
+/// partial sums are added in order, so the size must not depend on the number of threads.
+pub(crate) fn chunk(batch: usize) -> usize {
+    batch.div_ceil(16).max(1)
+}
+
+/// Adds vectors in the order given.
+pub(crate) fn add_up(parts: Vec<Vec<f32>>, n: usize) -> Vec<f32> {
+    let mut total = vec![0.0; n];
+    for part in parts {
+        for (t, p) in total.iter_mut().zip(part) {
+            *t += p;
+        }
+    }
+    total
+}

@@ -1,0 +1,294 @@
+//! Every operation, in every shape class (one channel, 255 channels, batch 1, odd lengths):
+//! kernel against composite (values and gradients), and both against finite differences.
+
+use candle_core::{DType, Device, Result, Tensor, Var};
+use mmpipe_models::ops::{self, Norm, TimeConv};
+use mmpipe_models::rng::Stream;
+
+type Op<'a> = &'a dyn Fn(&[Tensor]) -> Result<Tensor>;
+
+fn vars(shapes: &[Vec<usize>], dtype: DType) -> Vec<Var> {
+    shapes
+        .iter()
+        .enumerate()
+        .map(|(a, shape)| {
+            let s = Stream::named(11, "argument").child(a as u64);
+            let n: usize = shape.iter().product();
+            let v: Vec<f32> = (0..n as u64).map(|i| 2.0 * s.uniform(i) - 0.8).collect();
+            let t = Tensor::from_vec(v, shape.as_slice(), &Device::Cpu).unwrap();
+            Var::from_tensor(&t.to_dtype(dtype).unwrap()).unwrap()
+        })
+        .collect()
+}
+
+fn flat(t: &Tensor) -> Vec<f64> {
+    t.to_dtype(DType::F64)
+        .unwrap()
+        .flatten_all()
+        .unwrap()
+        .to_vec1()
+        .unwrap()
+}
+
+fn largest(v: &[f64]) -> f64 {
+    v.iter().fold(0.0, |m: f64, x| m.max(x.abs()))
+}
+
+fn cotangent(n: usize) -> Vec<f64> {
+    let s = Stream::named(12, "cotangent");
+    (0..n as u64)
+        .map(|i| f64::from(2.0 * s.uniform(i) - 1.0))
+        .collect()
+}
+
+/// Value of the operation, and the gradients of Σ cotangent·value.
+fn run(op: Op<'_>, args: &[Var]) -> (Vec<f64>, Vec<Vec<f64>>) {
+    let tensors: Vec<Tensor> = args.iter().map(|v| v.as_tensor().clone()).collect();
+    let y = op(&tensors).unwrap();
+    let c = Tensor::from_vec(cotangent(y.elem_count()), y.dims(), &Device::Cpu)
+        .unwrap()
+        .to_dtype(y.dtype())
+        .unwrap();
+    let grads = (&y * c).unwrap().sum_all().unwrap().backward().unwrap();
+    let grads = args
+        .iter()
+        .map(|v| {
+            flat(
+                grads
+                    .get(v.as_tensor())
+                    .expect("a gradient for every argument"),
+            )
+        })
+        .collect();
+    (flat(&y), grads)
+}
+
+fn loss(op: Op<'_>, args: &[Tensor]) -> f64 {
+    let y = flat(&op(args).unwrap());
+    y.iter().zip(cotangent(y.len())).map(|(y, c)| y * c).sum()
+}
+
+/// Central differences at up to 9 places of each argument.
+fn differences(
+    name: &str,
+    op: Op<'_>,
+    args: &[Var],
+    grads: &[Vec<f64>],
+    step: f64,
+    tolerance: f64,
+) {
+    let mut tensors: Vec<Tensor> = args.iter().map(|v| v.as_detached_tensor()).collect();
+    for (a, grad) in grads.iter().enumerate() {
+        let (base, dtype) = (flat(&tensors[a]), tensors[a].dtype());
+        let shape = tensors[a].dims().to_vec();
+        let scale = largest(grad).max(1e-2);
+        for i in (0..base.len()).step_by(base.len().div_ceil(9)) {
+            let mut at = |by: f64| {
+                let mut v = base.clone();
+                v[i] += by;
+                tensors[a] = Tensor::from_vec(v, shape.as_slice(), &Device::Cpu)
+                    .unwrap()
+                    .to_dtype(dtype)
+                    .unwrap();
+                loss(op, &tensors)
+            };
+            let slope = (at(step) - at(-step)) / (2.0 * step);
+            at(0.0);
+            let error = (slope - grad[i]).abs();
+            assert!(
+                error <= tolerance * scale,
+                "{name}: argument {a} at {i}: slope {slope}, gradient {}",
+                grad[i]
+            );
+        }
+    }
+}
+
+fn check(name: &str, shapes: &[Vec<usize>], op: Op<'_>) {
+    let name = format!("{name} {shapes:?}");
+    let (exact, fast) = (vars(shapes, DType::F64), vars(shapes, DType::F32));
+    let (y64, g64) = run(op, &exact);
+    let (y32, g32) = run(op, &fast);
+    let compare = |what: &str, a: &[f64], b: &[f64]| {
+        assert_eq!(a.len(), b.len());
+        let worst = a
+            .iter()
+            .zip(b)
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f64::max);
+        let scale = largest(b).max(1e-2);
+        assert!(
+            worst <= 1e-5 * scale,
+            "{name}: {what} of kernel and composite differ by {worst:e} of {scale}"
+        );
+    };
+    compare("values", &y32, &y64);
+    for (i, (a, b)) in g32.iter().zip(&g64).enumerate() {
+        compare(&format!("gradients of argument {i}"), a, b);
+    }
+    differences(&name, op, &exact, &g64, 1e-5, 1e-6);
+    differences(&name, op, &fast, &g32, 3e-3, 1e-3);
+}
+
+#[test]
+fn layer_norm() {
+    for shape in [
+        vec![1, 1, 20],
+        vec![3, 255, 7],
+        vec![1, 33, 200],
+        vec![2, 5],
+    ] {
+        let d = *shape.last().unwrap();
+        check("layer norm", &[shape, vec![d], vec![d]], &|a| {
+            ops::layer_norm(&a[0], &a[1], &a[2], 1e-6)
+        });
+    }
+}
+
+#[test]
+fn softmax_gelu_elu() {
+    for shape in [
+        vec![1, 1, 1, 9],
+        vec![2, 255, 3],
+        vec![1, 1, 129],
+        vec![3, 16, 16],
+    ] {
+        check("softmax", &[shape.clone()], &|a| ops::softmax(&a[0]));
+        check("gelu", &[shape.clone()], &|a| ops::gelu(&a[0]));
+        check("elu", &[shape], &|a| ops::elu(&a[0]));
+    }
+}
+
+#[test]
+fn group_norm() {
+    for (b, r, l) in [(1, 1, 25), (2, 7, 5), (1, 255, 3)] {
+        let op = |a: &[Tensor]| ops::group_norm(&a[0], 4, &a[1], &a[2], 1e-5);
+        check("group norm", &[vec![b, r, 8, l], vec![8], vec![8]], &op);
+    }
+}
+
+#[test]
+fn batch_norm_with_and_without_elu_and_pooling() {
+    for (b, c, t) in [(1, 1, 33), (4, 3, 32), (1, 255, 9), (3, 16, 101)] {
+        for pool in [None, Some(1), Some(4), Some(8)] {
+            let shapes = [vec![b, c, t], vec![c], vec![c]];
+            check("batch norm", &shapes, &|a| {
+                Ok(ops::batch_norm(&a[0], &a[1], &a[2], 1e-3, Norm::Batch, pool)?.0)
+            });
+            check("batch norm, fixed statistics", &shapes, &|a| {
+                let mean = Tensor::full(0.1f32, c, &Device::Cpu)?.to_dtype(a[0].dtype())?;
+                let var = Tensor::full(0.7f32, c, &Device::Cpu)?.to_dtype(a[0].dtype())?;
+                let norm = Norm::Fixed {
+                    mean: &mean,
+                    var: &var,
+                };
+                Ok(ops::batch_norm(&a[0], &a[1], &a[2], 1e-3, norm, pool)?.0)
+            });
+        }
+    }
+}
+
+#[test]
+fn conv_time_dense() {
+    let shapes = [
+        (1, 1, 1, 5, 3),
+        (2, 1, 8, 200, 15),
+        (1, 255, 2, 11, 3),
+        (5, 6, 4, 57, 39),
+        (19, 3, 2, 8, 1),
+    ];
+    for (b, n_in, n_out, t, k) in shapes {
+        let convs = [
+            TimeConv::same(k, 1),
+            TimeConv::padded(1, 0, 1),
+            TimeConv::padded(3, k / 2, 1),
+        ];
+        for conv in convs.into_iter().filter(|c| c.output_len(t, k).is_some()) {
+            let arguments = vec![vec![b, n_in, t], vec![n_out, n_in, k]];
+            check("conv", &arguments, &|a| {
+                ops::conv_time(&a[0], &a[1], None, &conv)
+            });
+            let biased = [arguments, vec![vec![n_out]]].concat();
+            check("conv with bias", &biased, &|a| {
+                ops::conv_time(&a[0], &a[1], Some(&a[2]), &conv)
+            });
+        }
+    }
+}
+
+#[test]
+fn conv_time_depthwise() {
+    for (b, c, per, t, k) in [
+        (1, 2, 1, 33, 16),
+        (3, 16, 1, 100, 10),
+        (1, 255, 1, 7, 4),
+        (18, 3, 2, 65, 5),
+    ] {
+        for conv in [
+            TimeConv::same(k, c),
+            TimeConv::padded(1, 0, c),
+            TimeConv::padded(2, k / 2, c),
+        ] {
+            let arguments = [vec![b, c, t], vec![c * per, 1, k], vec![c * per]];
+            check("depthwise", &arguments, &|a| {
+                ops::conv_time(&a[0], &a[1], Some(&a[2]), &conv)
+            });
+        }
+    }
+}
+
+#[test]
+fn attention() {
+    for (b, h, n, d) in [(1, 1, 1, 4), (1, 2, 17, 5), (2, 3, 8, 20), (1, 1, 255, 3)] {
+        let shape = vec![b, h, n, d];
+        let op = |a: &[Tensor]| ops::attention(&a[0], &a[1], &a[2], 0.4);
+        if n == 1 {
+            // One key: its weight is one whatever query and key are, so they have no gradient.
+            let (_, g) = run(
+                &op,
+                &vars(&[shape.clone(), shape.clone(), shape], DType::F32),
+            );
+            assert_eq!((largest(&g[0]), largest(&g[1])), (0.0, 0.0));
+            continue;
+        }
+        check("attention", &[shape.clone(), shape.clone(), shape], &op);
+    }
+}
+
+#[test]
+fn pooling() {
+    for (b, c, t) in [(1, 1, 33), (2, 255, 5), (1, 3, 64)] {
+        check("mean of 4", &[vec![b, c, t]], &|a| {
+            ops::avg_pool_time(&a[0], 4)
+        });
+        check("maximum of 3", &[vec![b, c, t]], &|a| {
+            ops::max_pool3_time(&a[0])
+        });
+    }
+}
+
+#[test]
+fn masks() {
+    let stream = Some(Stream::named(3, "mask"));
+    for shape in [vec![1, 1, 33], vec![5, 255, 3]] {
+        check("dropout", &[shape.clone()], &|a| {
+            ops::dropout(&a[0], 0.4, stream)
+        });
+        check("drop path", &[shape], &|a| {
+            ops::drop_path(&a[0], 0.4, stream)
+        });
+    }
+    // Share of zeros, scale of the rest, and purity.
+    let x = Tensor::ones((100, 300), DType::F32, &Device::Cpu).unwrap();
+    let y = ops::dropout(&x, 0.4, stream).unwrap();
+    let v = flat(&y);
+    let zeros = v.iter().filter(|v| **v == 0.0).count() as f64 / v.len() as f64;
+    assert!((zeros - 0.4).abs() < 0.01, "{zeros}");
+    assert!(v.iter().all(|v| *v == 0.0 || (v - 1.0 / 0.6).abs() < 1e-6));
+    assert_eq!(v, flat(&ops::dropout(&x, 0.4, stream).unwrap()));
+    assert_ne!(
+        v,
+        flat(&ops::dropout(&x, 0.4, stream.map(|s| s.child(1))).unwrap())
+    );
+    assert_eq!(flat(&x), flat(&ops::dropout(&x, 0.4, None).unwrap()));
+}

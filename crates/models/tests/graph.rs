@@ -1,0 +1,287 @@
+//! Walks each network's graph: every trainable variable receives a finite, non-zero gradient,
+//! but for those that by algebra cannot, which are listed with the reason and held to be zero.
+//! An operation without a backward pass anywhere in a training graph fails here.
+
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+use mmpipe_models::aadnet::{AadNet, AadNetConfig};
+use mmpipe_models::eegnet::{EegNet, EegNetConfig};
+use mmpipe_models::encoder::{Classifier, ClassifierConfig, EncoderConfig, Size};
+use mmpipe_models::rng::Stream;
+use mmpipe_models::{Batch, Mode, Model, Params};
+
+const STEP: Mode = Mode::Train { seed: 5, step: 9 };
+
+fn noise(name: &str, shape: (usize, usize, usize)) -> Tensor {
+    let s = Stream::named(1, name);
+    let n = shape.0 * shape.1 * shape.2;
+    let v: Vec<f32> = (0..n as u64).map(|i| s.normal(i) as f32).collect();
+    Tensor::from_vec(v, shape, &Device::Cpu).unwrap()
+}
+
+fn montage(n: usize) -> Arc<[String]> {
+    let known = ["Fp1", "Fz", "Cz", "Pz", "Oz", "T7", "T8"];
+    known
+        .iter()
+        .cycle()
+        .take(n)
+        .map(|s| s.to_string())
+        .collect()
+}
+
+/// Cross-entropy with labels 0, 1, 0, 1, ….
+fn cross_entropy(scores: &Tensor) -> Tensor {
+    let (b, k) = scores.dims2().unwrap();
+    let hot: Vec<f32> = (0..b * k)
+        .map(|i| f32::from(u8::from((i / k) % k == i % k)))
+        .collect();
+    let hot = Tensor::from_vec(hot, (b, k), &Device::Cpu).unwrap();
+    let p = mmpipe_models::ops::softmax(scores).unwrap().log().unwrap();
+    ((p * hot).unwrap().sum_all().unwrap() * (-1.0 / b as f64)).unwrap()
+}
+
+/// `zero`: what a name contains or ends with, and why its gradient is zero.
+fn walk(model: &dyn Model, batch: &Batch, zero: &[(&str, &str)]) {
+    let grads = cross_entropy(&model.forward(batch, STEP).unwrap())
+        .backward()
+        .unwrap();
+    let size = |name: &str| -> f64 {
+        let p = model.params().get(name).unwrap();
+        let g = grads
+            .get(p.var.as_tensor())
+            .unwrap_or_else(|| panic!("{name} receives no gradient"));
+        let g: Vec<f32> = g.flatten_all().unwrap().to_vec1().unwrap();
+        assert!(
+            g.iter().all(|v| v.is_finite()),
+            "{name} receives a gradient that is not finite"
+        );
+        g.iter().fold(0.0, |m: f64, v| m.max(f64::from(v.abs())))
+    };
+    let names: Vec<&str> = model
+        .params()
+        .trainable()
+        .map(|p| p.name.as_str())
+        .collect();
+    let top = names.iter().map(|n| size(n)).fold(0.0, f64::max);
+    for name in &names {
+        match zero.iter().find(|(pattern, _)| name.ends_with(pattern)) {
+            Some((_, why)) => assert!(
+                size(name) <= 1e-5 * top,
+                "{name}: {} although {why}",
+                size(name)
+            ),
+            None => assert!(
+                size(name) > 1e-7 * top,
+                "{name} receives no gradient worth the name: {}",
+                size(name)
+            ),
+        }
+    }
+    for (pattern, _) in zero {
+        assert!(
+            names.iter().any(|n| n.ends_with(pattern)),
+            "no variable is called {pattern}"
+        );
+    }
+}
+
+#[test]
+fn eegnet() {
+    let zero = [(
+        "bnorm_temporal.bias",
+        "the next batch norm takes constants away",
+    )];
+    // The reordered first block, and windows longer than the kernel's reach of the published one.
+    for (kernel, times) in [(20, 128), (100, 64)] {
+        let config = EegNetConfig {
+            kernel,
+            ..EegNetConfig::new(3, times, 2, 128.0)
+        };
+        let net = EegNet::new(&config, Params::new(0, &Device::Cpu)).unwrap();
+        walk(
+            &net,
+            &Batch::eeg(noise("eeg", (6, 3, times)), montage(3)),
+            &zero,
+        );
+    }
+}
+
+#[test]
+fn mindmix_classifier() {
+    let keys = (
+        "k_norm.bias",
+        "it adds the same to a query's products with all keys, which softmax takes away",
+    );
+    let single = "with one channel a group, group norm takes constants away";
+    for (size, spatial) in [(Size::Tiny, true), (Size::Tiny, false), (Size::Base, true)] {
+        let encoder = EncoderConfig {
+            depth: 2,
+            spatial_embedding: spatial,
+            drop_path: 0.0,
+            ..EncoderConfig::new(size)
+        };
+        let tiny = encoder.conv_channels == 4;
+        let config = ClassifierConfig {
+            encoder,
+            ..ClassifierConfig::new(size, 2)
+        };
+        let net = Classifier::new(&config, Params::new(0, &Device::Cpu)).unwrap();
+        let mut zero = vec![keys];
+        if tiny {
+            zero.extend(["conv1.bias", "conv2.bias", "conv3.bias"].map(|n| (n, single)));
+        }
+        walk(
+            &net,
+            &Batch::eeg(noise("eeg", (4, 3, 400)), montage(3)),
+            &zero,
+        );
+    }
+}
+
+#[test]
+fn aadnet() {
+    let zero = [
+        ("batchnorm_2.bias", "correlation takes means away"),
+        ("batchnorm_2.weight", "correlation divides scales away"),
+    ];
+    let net = AadNet::new(&AadNetConfig::new(5), Params::new(0, &Device::Cpu)).unwrap();
+    let batch = Batch::with_envelopes(
+        noise("eeg", (6, 5, 128)),
+        montage(5),
+        noise("envelopes", (6, 2, 128)),
+    );
+    walk(&net, &batch, &zero);
+}
+
+#[test]
+fn steps_are_reproducible_and_masks_depend_on_the_step() {
+    let config = EegNetConfig::new(4, 200, 3, 128.0);
+    let net = EegNet::new(&config, Params::new(3, &Device::Cpu)).unwrap();
+    let batch = Batch::eeg(noise("eeg", (5, 4, 200)), montage(4));
+    let scores = |step| {
+        net.forward(&batch, Mode::Train { seed: 1, step })
+            .unwrap()
+            .to_vec2::<f32>()
+            .unwrap()
+    };
+    assert_eq!(scores(1), scores(1));
+    assert_ne!(scores(1), scores(2));
+    let eval = || {
+        net.forward(&batch, Mode::Eval)
+            .unwrap()
+            .to_vec2::<f32>()
+            .unwrap()
+    };
+    assert_eq!(eval(), eval());
+}
+
+#[test]
+fn bad_inputs_are_typed_errors() {
+    let net = EegNet::new(
+        &EegNetConfig::new(4, 200, 3, 128.0),
+        Params::new(3, &Device::Cpu),
+    )
+    .unwrap();
+    for shape in [(0, 4, 200), (2, 5, 200), (2, 4, 199)] {
+        let batch = Batch::eeg(noise("eeg", shape), montage(4));
+        assert!(matches!(
+            net.forward(&batch, Mode::Eval),
+            Err(mmpipe_models::Error::Shape { .. })
+        ));
+    }
+    let net = AadNet::new(&AadNetConfig::new(5), Params::new(0, &Device::Cpu)).unwrap();
+    let alone = Batch::eeg(noise("eeg", (2, 5, 128)), montage(5));
+    assert!(matches!(
+        net.forward(&alone, Mode::Eval),
+        Err(mmpipe_models::Error::MissingInput { .. })
+    ));
+    let three = Batch::with_envelopes(
+        noise("eeg", (2, 5, 128)),
+        montage(5),
+        noise("envelopes", (2, 3, 128)),
+    );
+    assert!(matches!(
+        net.forward(&three, Mode::Eval),
+        Err(mmpipe_models::Error::Shape { .. })
+    ));
+    let net = Classifier::new(
+        &ClassifierConfig::new(Size::Tiny, 2),
+        Params::new(0, &Device::Cpu),
+    )
+    .unwrap();
+    let cut = Batch::eeg(noise("eeg", (2, 3, 399)), montage(3));
+    assert!(matches!(
+        net.forward(&cut, Mode::Eval),
+        Err(mmpipe_models::Error::Shape { .. })
+    ));
+    let odd = Batch::eeg(
+        noise("eeg", (2, 2, 400)),
+        vec!["Fz".to_string(), "E12".to_string()].into(),
+    );
+    assert!(matches!(
+        net.forward(&odd, Mode::Eval),
+        Err(mmpipe_models::Error::UnknownElectrode { name }) if name == "E12"
+    ));
+    for config in [
+        EegNetConfig {
+            times: 31,
+            ..EegNetConfig::new(4, 200, 3, 128.0)
+        },
+        EegNetConfig {
+            dropout: 1.0,
+            ..EegNetConfig::new(4, 200, 3, 128.0)
+        },
+        EegNetConfig {
+            channels: 0,
+            ..EegNetConfig::new(4, 200, 3, 128.0)
+        },
+    ] {
+        let built = EegNet::new(&config, Params::new(0, &Device::Cpu));
+        assert!(matches!(built, Err(mmpipe_models::Error::Config { .. })));
+    }
+}
+
+#[test]
+fn max_norm_holds_after_constrain() {
+    let net = EegNet::new(
+        &EegNetConfig::new(4, 200, 3, 128.0),
+        Params::new(3, &Device::Cpu),
+    )
+    .unwrap();
+    for (name, limit) in [
+        ("conv_spatial.weight", 1.0),
+        ("conv_classifier.weight", 0.25),
+    ] {
+        let p = net.params().get(name).unwrap();
+        let before = noise(
+            name,
+            (p.var.dims()[0], 1, p.var.elem_count() / p.var.dims()[0]),
+        );
+        // Every second filter small, so that it must stay as it is.
+        let gain: Vec<f32> = (0..p.var.dims()[0])
+            .map(|i| if i % 2 == 0 { 10.0 } else { 1e-3 })
+            .collect();
+        let gain = Tensor::from_vec(gain, (p.var.dims()[0], 1, 1), &Device::Cpu).unwrap();
+        let before = before
+            .broadcast_mul(&gain)
+            .unwrap()
+            .reshape(p.var.dims())
+            .unwrap();
+        p.var.set(&before).unwrap();
+        net.constrain().unwrap();
+        let rows = |t: &Tensor| t.flatten_from(1).unwrap().to_vec2::<f32>().unwrap();
+        for (i, (a, b)) in rows(p.var.as_tensor())
+            .iter()
+            .zip(rows(&before))
+            .enumerate()
+        {
+            let norm = a.iter().map(|v| v * v).sum::<f32>().sqrt();
+            if i % 2 == 0 {
+                assert!((norm - limit).abs() < 1e-5, "{name} {i}: {norm}");
+            } else {
+                assert_eq!(a, &b, "{name} {i}");
+            }
+        }
+    }
+}
