@@ -1,6 +1,7 @@
 //! Container readers: bytes to [`Recording`]. Owns EDF, EDF+, BDF, BDF+, BrainVision, the
 //! sound formats and their writers. Knows nothing of data sets, electrodes, trials or filters.
 
+pub mod audio;
 mod brainvision;
 mod damage;
 mod edf;
@@ -56,60 +57,4 @@ fn has_extension(path: &Path, wanted: &[&str]) -> bool {
         .and_then(|e| e.to_str())
         .unwrap_or_default();
     wanted.iter().any(|w| extension.eq_ignore_ascii_case(w))
-}
-
-/// Sounds: WAV, FLAC, MP3 and OGG Vorbis.
-pub mod audio {
-    use crate::error::Result;
-    use std::path::Path;
-
-    /// What a sound file says of itself.
-    #[derive(Debug, Clone, PartialEq)]
-    pub struct AudioInfo {
-        /// Sampling frequency, Hz.
-        pub sfreq: u32,
-        /// Number of channels.
-        pub channels: usize,
-        /// Frames that the header promises, encoder padding left out; `None` when it is silent.
-        pub frames: Option<u64>,
-        /// "wav", "flac", "mp3" or "ogg".
-        pub container: &'static str,
-    }
-
-    /// A decoded sound.
-    #[derive(Debug, Clone, PartialEq)]
-    pub struct Audio {
-        /// Sampling frequency, Hz.
-        pub sfreq: u32,
-        /// Number of channels.
-        pub channels: usize,
-        /// Frames decoded.
-        pub frames: u64,
-        /// One vector a channel, full scale is ±1.
-        pub samples: Vec<Vec<f32>>,
-        /// Anything noteworthy, e.g. fewer frames than promised.
-        pub diagnostics: Vec<crate::Diagnostic>,
-    }
-
-    /// Reads the header of a sound file.
-    ///
-    /// # Errors
-    /// [`crate::Error::Audio`] when no decoder takes it.
-    pub fn probe(path: &Path) -> Result<AudioInfo> {
-        Err(crate::Error::Audio {
-            path: path.to_path_buf(),
-            message: "still being written".into(),
-        })
-    }
-
-    /// Decodes a whole sound.
-    ///
-    /// # Errors
-    /// As [`probe`].
-    pub fn read(path: &Path) -> Result<Audio> {
-        Err(crate::Error::Audio {
-            path: path.to_path_buf(),
-            message: "still being written".into(),
-        })
-    }
 }

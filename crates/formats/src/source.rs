@@ -1,6 +1,7 @@
 //! A file mapped into memory. The only module with `unsafe`.
 
 use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
@@ -57,5 +58,44 @@ impl Source {
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+/// A seekable reader over a mapped file, for decoders that want one.
+pub(crate) struct Reader {
+    source: Source,
+    at: u64,
+}
+
+impl Reader {
+    pub(crate) fn new(source: Source) -> Reader {
+        Reader { source, at: 0 }
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.source.bytes().len() as u64
+    }
+}
+
+impl Read for Reader {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        let bytes = self.source.bytes();
+        let from = usize::try_from(self.at).unwrap_or(usize::MAX).min(bytes.len());
+        let n = out.len().min(bytes.len() - from);
+        out[..n].copy_from_slice(&bytes[from..from + n]);
+        self.at += n as u64;
+        Ok(n)
+    }
+}
+
+impl Seek for Reader {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        let target = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::End(by) => self.len().checked_add_signed(by),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+        };
+        self.at = target.ok_or(std::io::ErrorKind::InvalidInput)?;
+        Ok(self.at)
     }
 }

@@ -4,7 +4,10 @@ pub mod brainvision;
 pub mod edf;
 pub mod wav;
 
+use std::path::Path;
+
 use crate::Annotation;
+use crate::error::{Error, Result};
 
 /// A recording to be written as EDF+ or BrainVision.
 #[derive(Debug, Clone)]
@@ -70,4 +73,22 @@ impl Default for Start {
             second: 0,
         }
     }
+}
+
+/// Samples to integers of -32767 to 32767 over a physical range.
+fn quantise(path: &Path, signal: &NewSignal<'_>, range: (f64, f64)) -> Result<Vec<i16>> {
+    let scale = 65_534.0 / (range.1 - range.0);
+    let one = |(i, &x): (usize, &f64)| {
+        let digital = ((x - range.0) * scale - 32_767.0).round();
+        if digital.abs() <= 32_767.0 {
+            Ok(digital as i16)
+        } else {
+            Err(Error::Write {
+                path: path.to_path_buf(),
+                field: format!("sample {i} of {:?}", signal.name),
+                message: format!("expected {} to {}, found {x}", range.0, range.1),
+            })
+        }
+    };
+    signal.samples.iter().enumerate().map(one).collect()
 }
