@@ -1,0 +1,373 @@
+//! From a scan to a work list: the manifest's queries run over the raw metadata tables, and
+//! their answers, checked, become one [`Work`] a recording.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use datafusion::datasource::MemTable;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use mmpipe_corpora::Scan;
+use mmpipe_signal::recipe::Recipe;
+
+use super::cut::{self, Bounds, Span};
+use super::raw::Rows;
+use super::rows::{self, ChannelRow, RecordingRow};
+use super::work::{Work, WorkChannel, WorkTrial};
+use crate::lake::path_value;
+use crate::{Error, Result};
+
+/// What an ingest is to do.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    /// Recordings to cut, by path. Streams and hashes are still to be filled in.
+    pub(crate) works: Vec<Work>,
+    /// Length of each, in s, as the scan found it.
+    pub(crate) seconds: BTreeMap<String, f64>,
+    /// Recordings that the scan refused.
+    pub(crate) rejected: Vec<RecordingRow>,
+    /// Files that are no recordings of this data set, and why.
+    pub(crate) ignored: Vec<(String, String)>,
+    /// Sounds per (path, trial).
+    pub(crate) streams: HashMap<(String, i32), Vec<Stream>>,
+    /// Everything known of the sounds.
+    pub(crate) sounds: BTreeMap<String, Sound>,
+    /// Remarks for the report.
+    pub(crate) notes: Vec<String>,
+}
+
+/// One sound heard in a trial, as the manifest says it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Stream {
+    pub(crate) stimulus: String,
+    pub(crate) role: String,
+    /// s into the sound at the trial's start.
+    pub(crate) offset: f64,
+}
+
+/// One sound, as the manifest says it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Sound {
+    pub(crate) content_id: Option<String>,
+    pub(crate) speaker: Option<String>,
+    pub(crate) side: Option<String>,
+}
+
+const ROLES: [&str; 5] = ["attended", "unattended", "target", "candidate", "heard"];
+
+/// Runs the queries and checks what they give.
+pub(crate) async fn plan(scan: &Scan, recipe: &Recipe) -> Result<Plan> {
+    let ctx = SessionContext::new_with_config(SessionConfig::new().with_information_schema(true));
+    for (name, batch) in &scan.tables {
+        let table = MemTable::try_new(batch.schema(), vec![vec![batch.clone()]])?;
+        ctx.register_table(datafusion::sql::TableReference::bare(name.as_str()), std::sync::Arc::new(table))?;
+    }
+    let run = async |what: &'static str, sql: &str| -> Result<Rows> {
+        let explain = |e: datafusion::error::DataFusionError| Error::Manifest {
+            dataset: scan.dataset.clone(),
+            query: what,
+            message: e.strip_backtrace(),
+        };
+        let frame = ctx.sql(sql).await.map_err(explain)?;
+        let schema = frame.schema().inner().clone();
+        let batches = frame.collect().await.map_err(explain)?;
+        Rows::new(&scan.dataset, what, schema, &batches)
+    };
+
+    let mut plan = Plan::default();
+    let mut channels = read_channels(&run("channels", "SELECT * FROM channels ORDER BY path, channel").await?)?;
+    let files = run("files", "SELECT * FROM files ORDER BY path").await?;
+    let mut trials = read_trials(&run("trials", &scan.trials_sql).await?, &scan.labels)?;
+    let read = Files { scan, recipe, files: &files };
+    read.into_plan(&mut plan, &mut channels, &mut trials)?;
+    if let Some((path, _)) = trials.iter().find(|(path, _)| !plan.knows(path)) {
+        return Err(Error::Manifest {
+            dataset: scan.dataset.clone(),
+            query: "trials",
+            message: format!("path {path:?} is not a file of table `files`"),
+        });
+    }
+    if let Some(sql) = &scan.streams_sql {
+        plan.read_streams(&run("streams", sql).await?)?;
+    }
+    if let Some(sql) = &scan.stimuli_sql {
+        plan.read_stimuli(&run("stimuli", sql).await?)?;
+    }
+    plan.inherit_content();
+    plan.check_keys(recipe)?;
+    Ok(plan)
+}
+
+/// Table `channels`, by path.
+fn read_channels(rows: &Rows) -> Result<BTreeMap<String, Vec<WorkChannel>>> {
+    let mut out: BTreeMap<String, Vec<WorkChannel>> = BTreeMap::new();
+    let (path, index) = (rows.text("path")?, rows.long("channel")?);
+    let (raw_name, kind, name) = (rows.text("raw_name")?, rows.text("kind")?, rows.text("name")?);
+    let (unit, factor, sfreq) = (rows.text("unit")?, rows.double("to_microvolts")?, rows.double("sfreq")?);
+    let (keep, reason) = (rows.flag("keep")?, rows.text("reason")?);
+    for i in 0..rows.len() {
+        let (Some(path), Some(index)) = (path.get(i), index.get(i)) else {
+            return Err(rows.wrong("channels need path and channel"));
+        };
+        let keep = keep.get(i).unwrap_or(false);
+        let mut channel = WorkChannel {
+            index: u32::try_from(index).map_err(|_| rows.wrong(format!("channel {index} is not an index")))?,
+            raw_name: raw_name.get(i).unwrap_or_default(),
+            kind: kind.get(i).unwrap_or_default(),
+            name: name.get(i),
+            unit: unit.get(i),
+            to_microvolts: factor.get(i),
+            sfreq: sfreq.get(i).unwrap_or(f64::NAN),
+            reason: reason.get(i),
+        };
+        channel.reason = match (keep, channel.reason.take()) {
+            (true, _) => not_usable(&channel),
+            (false, None) => Some("not kept, and the manifest gives no reason".into()),
+            (false, reason) => reason,
+        };
+        out.entry(path).or_default().push(channel);
+    }
+    out.values_mut().for_each(|channels| one_rate_one_name(channels));
+    Ok(out)
+}
+
+/// Why a channel that the manifest keeps cannot be ingested.
+fn not_usable(channel: &WorkChannel) -> Option<String> {
+    if channel.name.is_none() {
+        Some("it has no canonical name".into())
+    } else if channel.to_microvolts.is_none_or(|f| !f.is_finite() || f == 0.0) {
+        Some(format!("unit {:?} is not a voltage", channel.unit.as_deref().unwrap_or("")))
+    } else if !(channel.sfreq > 0.0 && channel.sfreq.is_finite()) {
+        Some(format!("its sampling rate is {} Hz", channel.sfreq))
+    } else {
+        None
+    }
+}
+
+/// An epoch holds channels of one rate, each name once: the commonest rate (the higher of two
+/// equally common) and the first channel of a name stay.
+fn one_rate_one_name(channels: &mut [WorkChannel]) {
+    let mut rates: Vec<(f64, usize)> = Vec::new();
+    for c in channels.iter().filter(|c| c.reason.is_none()) {
+        match rates.iter_mut().find(|(rate, _)| *rate == c.sfreq) {
+            Some((_, n)) => *n += 1,
+            None => rates.push((c.sfreq, 1)),
+        }
+    }
+    let Some(&(rate, _)) = rates.iter().max_by(|a, b| a.1.cmp(&b.1).then(a.0.total_cmp(&b.0))) else { return };
+    let mut names = BTreeSet::new();
+    for c in channels.iter_mut().filter(|c| c.reason.is_none()) {
+        if c.sfreq != rate {
+            c.reason = Some(format!("sampled at {} Hz, most channels at {rate} Hz", c.sfreq));
+        } else if !names.insert(c.name.clone()) {
+            c.reason = Some(format!("a second channel called {}", c.name.as_deref().unwrap_or_default()));
+        }
+    }
+}
+
+/// Answer of the trials query, by path, in order of trial.
+fn read_trials(rows: &Rows, labels: &[String]) -> Result<BTreeMap<String, Vec<WorkTrial>>> {
+    let mut out: BTreeMap<String, Vec<WorkTrial>> = BTreeMap::new();
+    let (path, trial) = (rows.text("path")?, rows.long("trial")?);
+    let (start, stop) = (rows.double("start")?, rows.double("stop")?);
+    let (label, label_name) = (rows.long_or_absent("label")?, rows.text_or_absent("label_name")?);
+    let (task, auditory) = (rows.text_or_absent("task")?, rows.text_or_absent("auditory_type")?);
+    let (content, dropped) = (rows.text_or_absent("content_id")?, rows.text_or_absent("drop_reason")?);
+    for i in 0..rows.len() {
+        let (Some(path), Some(trial)) = (path.get(i), trial.get(i)) else {
+            return Err(rows.wrong(format!("row {i} has no path or no trial number")));
+        };
+        let small = |v: i64, what: &str| i32::try_from(v).map_err(|_| rows.wrong(format!("{what} {v} does not fit 32 bits")));
+        let label = label.get(i).map(|v| small(v, "label")).transpose()?;
+        let named = label.and_then(|l| labels.get(usize::try_from(l).ok()?).cloned());
+        out.entry(path).or_default().push(WorkTrial {
+            trial: small(trial, "trial")?,
+            start: start.get(i),
+            stop: stop.get(i),
+            label,
+            label_name: label_name.get(i).or(named),
+            task: task.get(i),
+            auditory_type: auditory.get(i),
+            content_id: content.get(i),
+            drop_reason: dropped.get(i),
+            streams: Vec::new(),
+        });
+    }
+    for (path, trials) in &mut out {
+        trials.sort_by_key(|t| t.trial);
+        if let Some(pair) = trials.windows(2).find(|p| matches!(p, [a, b] if a.trial == b.trial)) {
+            return Err(rows.wrong(format!("two rows for trial {} of {path:?}", pair[0].trial)));
+        }
+    }
+    Ok(out)
+}
+
+/// Table `files` and what it is read with.
+struct Files<'a> {
+    scan: &'a Scan,
+    recipe: &'a Recipe,
+    files: &'a Rows,
+}
+
+impl Files<'_> {
+    fn into_plan(
+        &self,
+        plan: &mut Plan,
+        channels: &mut BTreeMap<String, Vec<WorkChannel>>,
+        trials: &mut BTreeMap<String, Vec<WorkTrial>>,
+    ) -> Result<()> {
+        let rows = self.files;
+        let (path, status, reason) = (rows.text("path")?, rows.text("status")?, rows.text("reason")?);
+        let (subject, session, run) = (rows.text("subject")?, rows.text_or_absent("session")?, rows.text_or_absent("run")?);
+        let (bytes, seconds, container) = (rows.long("bytes")?, rows.double("seconds")?, rows.text("container")?);
+        for i in 0..rows.len() {
+            let Some(path) = path.get(i) else { return Err(rows.wrong(format!("row {i} has no path"))) };
+            let reason = reason.get(i);
+            let mut work = Work {
+                recording_id: recording_id(&self.scan.dataset, &path),
+                dataset: self.scan.dataset.clone(),
+                subject: subject.get(i).unwrap_or_default(),
+                session: session.get(i),
+                run: run.get(i),
+                bytes: bytes.get(i).unwrap_or(0),
+                path: path.clone(),
+                ..Default::default()
+            };
+            match status.get(i).as_deref() {
+                Some("ok") if work.subject.is_empty() => {
+                    let mut row = RecordingRow::planned(&work, self.recipe);
+                    row.subject = None;
+                    row.reject("no rule of the manifest gives it a subject".into());
+                    plan.rejected.push(row);
+                }
+                Some("ok") => {
+                    work.channels = channels.remove(&path).unwrap_or_default();
+                    work.trials = trials.remove(&path).unwrap_or_default();
+                    plan.seconds.insert(path, seconds.get(i).unwrap_or(0.0));
+                    plan.works.push(work);
+                }
+                Some(rows::REJECTED) => {
+                    trials.remove(&path);
+                    let mut row = RecordingRow::planned(&work, self.recipe);
+                    row.subject = subject.get(i);
+                    row.container = container.get(i);
+                    row.channels = channels.remove(&path).unwrap_or_default().into_iter().map(channel_row).collect();
+                    row.seconds = seconds.get(i).unwrap_or(0.0);
+                    row.reject(reason.unwrap_or_else(|| "the scan gives no reason".into()));
+                    plan.rejected.push(row);
+                }
+                Some("ignored") => {
+                    trials.remove(&path);
+                    plan.ignored.push((path, reason.unwrap_or_default()));
+                }
+                Some("side-car" | "stimulus") => {}
+                other => return Err(rows.wrong(format!("{path:?} has status {other:?}"))),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn channel_row(c: WorkChannel) -> ChannelRow {
+    ChannelRow { raw_name: c.raw_name, kind: c.kind, name: c.name, unit: c.unit, reason: c.reason }
+}
+
+impl Plan {
+    fn knows(&self, path: &str) -> bool {
+        self.seconds.contains_key(path) || self.rejected.iter().any(|r| r.path == path)
+    }
+
+    fn read_streams(&mut self, rows: &Rows) -> Result<()> {
+        let (path, trial, stimulus) = (rows.text("path")?, rows.long("trial")?, rows.text("stimulus")?);
+        let (role, offset) = (rows.text("role")?, rows.double("offset")?);
+        for i in 0..rows.len() {
+            let (Some(path), Some(trial)) = (path.get(i), trial.get(i)) else {
+                return Err(rows.wrong(format!("row {i} has no path or no trial number")));
+            };
+            let Ok(trial) = i32::try_from(trial) else { return Err(rows.wrong(format!("trial {trial} does not fit 32 bits"))) };
+            let Some(stimulus) = stimulus.get(i) else {
+                self.notes.push(format!("{path}, trial {trial}: a sound without a file name; the trial is kept without it"));
+                continue;
+            };
+            let role = role.get(i).unwrap_or_default();
+            if !ROLES.contains(&role.as_str()) {
+                return Err(rows.wrong(format!("role {role:?} of {path:?}, trial {trial}, is none of {}", ROLES.join(", "))));
+            }
+            let offset = offset.get(i).unwrap_or(0.0);
+            if !offset.is_finite() || offset.abs() > 1e7 {
+                return Err(rows.wrong(format!("offset {offset} s of {path:?}, trial {trial}, makes no sense")));
+            }
+            self.sounds.entry(stimulus.clone()).or_default();
+            self.streams.entry((path, trial)).or_default().push(Stream { stimulus, role, offset });
+        }
+        Ok(())
+    }
+
+    fn read_stimuli(&mut self, rows: &Rows) -> Result<()> {
+        let (stimulus, content) = (rows.text("stimulus")?, rows.text_or_absent("content_id")?);
+        let (speaker, side) = (rows.text_or_absent("speaker")?, rows.text_or_absent("side")?);
+        for i in 0..rows.len() {
+            // Sounds that no trial refers to are not stored.
+            if let Some(sound) = stimulus.get(i).and_then(|s| self.sounds.get_mut(&s)) {
+                *sound = Sound { content_id: content.get(i), speaker: speaker.get(i), side: side.get(i) };
+            }
+        }
+        Ok(())
+    }
+
+    /// A trial without a content takes that of the sound that it is about.
+    fn inherit_content(&mut self) {
+        for work in &mut self.works {
+            for trial in work.trials.iter_mut().filter(|t| t.content_id.is_none()) {
+                let Some(streams) = self.streams.get(&(work.path.clone(), trial.trial)) else { continue };
+                let about = ["attended", "target", "heard"]
+                    .iter()
+                    .find_map(|role| streams.iter().find(|s| s.role == *role));
+                trial.content_id = about.and_then(|s| self.sounds.get(&s.stimulus)).and_then(|s| s.content_id.clone());
+            }
+        }
+    }
+
+    /// No two epochs may get one key.
+    fn check_keys(&self, recipe: &Recipe) -> Result<()> {
+        let mut seen: HashMap<u64, (usize, i32, i32)> = HashMap::new();
+        for (w, work) in self.works.iter().enumerate() {
+            for epoch in self.expected(work, recipe).epochs {
+                let Some(trial) = work.trials.get(epoch.trial) else { continue };
+                let key = work.epoch_id(trial.trial, epoch.epoch);
+                if let Some(&(other, other_trial, other_epoch)) = seen.get(&key) {
+                    let tell = |w: usize, trial: i32, epoch: i32| {
+                        let path = self.works.get(w).map_or("", |w| w.path.as_str());
+                        format!("{path}, trial {trial}, epoch {epoch}")
+                    };
+                    return Err(Error::Collision {
+                        key,
+                        first: tell(other, other_trial, other_epoch),
+                        second: tell(w, trial.trial, epoch.epoch),
+                    });
+                }
+                seen.insert(key, (w, trial.trial, epoch.epoch));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the scan's lengths promise, gaps and filters left out of account.
+    pub(crate) fn expected(&self, work: &Work, recipe: &Recipe) -> cut::Cut {
+        let seconds = self.seconds.get(&work.path).copied().filter(|s| s.is_finite()).unwrap_or(0.0);
+        let span = Span { onset: 0.0, seconds, samples: (seconds * recipe.sfreq).ceil() as usize, unusable: None };
+        let bounds: Vec<Bounds> = work
+            .trials
+            .iter()
+            .map(|t| Bounds { start: t.start, stop: t.stop, drop_reason: t.drop_reason.clone() })
+            .collect();
+        cut::cut(&[span], &bounds, recipe.sfreq, recipe.epoch_seconds)
+    }
+}
+
+/// Name of a recording in the lake: the file's name, readable, and a hash of where it lies.
+pub(crate) fn recording_id(dataset: &str, path: &str) -> String {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    let hash = xxhash_rust::xxh3::xxh3_64(format!("{dataset}/{path}").as_bytes());
+    let stem = path_value(&stem.chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).take(60).collect::<String>());
+    format!("{stem}-{:08x}", hash >> 32)
+}

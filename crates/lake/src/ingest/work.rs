@@ -1,0 +1,186 @@
+//! The work list: what one recording is to become, small enough to travel to another process.
+//!
+//! Encoded with prost, so that numbers arrive bit for bit; the derive stands in for a `.proto`.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use prost::Message;
+
+use crate::{Error, Result};
+
+/// One recording to ingest.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Work {
+    #[prost(string, tag = "1")]
+    pub(crate) recording_id: String,
+    #[prost(string, tag = "2")]
+    pub(crate) dataset: String,
+    #[prost(string, tag = "3")]
+    pub(crate) subject: String,
+    #[prost(string, optional, tag = "4")]
+    pub(crate) session: Option<String>,
+    #[prost(string, optional, tag = "5")]
+    pub(crate) run: Option<String>,
+    /// Relative to the raw folder.
+    #[prost(string, tag = "6")]
+    pub(crate) path: String,
+    #[prost(int64, tag = "7")]
+    pub(crate) bytes: i64,
+    /// Known when an earlier ingest made it necessary to look.
+    #[prost(string, optional, tag = "8")]
+    pub(crate) sha256: Option<String>,
+    #[prost(string, tag = "9")]
+    pub(crate) plan_hash: String,
+    #[prost(message, repeated, tag = "10")]
+    pub(crate) channels: Vec<WorkChannel>,
+    #[prost(message, repeated, tag = "11")]
+    pub(crate) trials: Vec<WorkTrial>,
+}
+
+/// One channel of the raw file and what becomes of it.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct WorkChannel {
+    #[prost(uint32, tag = "1")]
+    pub(crate) index: u32,
+    #[prost(string, tag = "2")]
+    pub(crate) raw_name: String,
+    #[prost(string, tag = "3")]
+    pub(crate) kind: String,
+    #[prost(string, optional, tag = "4")]
+    pub(crate) name: Option<String>,
+    #[prost(string, optional, tag = "5")]
+    pub(crate) unit: Option<String>,
+    /// Factor to µV; present for kept channels.
+    #[prost(double, optional, tag = "6")]
+    pub(crate) to_microvolts: Option<f64>,
+    #[prost(double, tag = "7")]
+    pub(crate) sfreq: f64,
+    /// Why it is not kept; a channel without a reason is kept.
+    #[prost(string, optional, tag = "8")]
+    pub(crate) reason: Option<String>,
+}
+
+/// One trial.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct WorkTrial {
+    #[prost(int32, tag = "1")]
+    pub(crate) trial: i32,
+    /// s from the start of the recording; absent = its start.
+    #[prost(double, optional, tag = "2")]
+    pub(crate) start: Option<f64>,
+    /// s; absent = the end of the recording.
+    #[prost(double, optional, tag = "3")]
+    pub(crate) stop: Option<f64>,
+    #[prost(int32, optional, tag = "4")]
+    pub(crate) label: Option<i32>,
+    #[prost(string, optional, tag = "5")]
+    pub(crate) label_name: Option<String>,
+    #[prost(string, optional, tag = "6")]
+    pub(crate) task: Option<String>,
+    #[prost(string, optional, tag = "7")]
+    pub(crate) auditory_type: Option<String>,
+    #[prost(string, optional, tag = "8")]
+    pub(crate) content_id: Option<String>,
+    #[prost(string, optional, tag = "9")]
+    pub(crate) drop_reason: Option<String>,
+    #[prost(message, repeated, tag = "10")]
+    pub(crate) streams: Vec<WorkStream>,
+}
+
+/// One sound heard in a trial.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct WorkStream {
+    #[prost(string, tag = "1")]
+    pub(crate) stimulus_id: String,
+    #[prost(string, tag = "2")]
+    pub(crate) role: String,
+    /// Sample of the sound, at the recipe's audio rate, that sounds at the trial's start.
+    #[prost(int64, tag = "3")]
+    pub(crate) offset: i64,
+    /// Length of the sound in samples at that rate.
+    #[prost(int64, tag = "4")]
+    pub(crate) length: i64,
+}
+
+impl Work {
+    /// Hash of everything that shapes the shard, except the raw bytes and the recipe.
+    pub(crate) fn hash(&self) -> String {
+        let bare = Work { sha256: None, plan_hash: String::new(), bytes: 0, ..self.clone() };
+        format!("{:016x}", xxhash_rust::xxh3::xxh3_64(&bare.encode_to_vec()))
+    }
+
+    /// Channels that go into `eeg`, in file order.
+    pub(crate) fn kept(&self) -> impl Iterator<Item = &WorkChannel> {
+        self.channels.iter().filter(|c| c.reason.is_none())
+    }
+
+    /// For messages and keys: dataset/subject/session/run, empty where there is none.
+    pub(crate) fn place(&self) -> String {
+        let text = |s: &Option<String>| s.clone().unwrap_or_default();
+        format!("{}/{}/{}/{}", self.dataset, self.subject, text(&self.session), text(&self.run))
+    }
+
+    /// Key of an epoch: xxh3 of dataset/subject/session/run/trial/epoch.
+    pub(crate) fn epoch_id(&self, trial: i32, epoch: i32) -> u64 {
+        xxhash_rust::xxh3::xxh3_64(format!("{}/{trial}/{epoch}", self.place()).as_bytes())
+    }
+}
+
+/// Columns of the work list: readable ones beside the encoded [`Work`].
+pub(crate) fn schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new("recording_id", DataType::Utf8, false),
+        Field::new("path", DataType::Utf8, false),
+        Field::new("bytes", DataType::Int64, false),
+        Field::new("work", DataType::Binary, false),
+    ]))
+}
+
+/// A work list of one row.
+pub(crate) fn encode(work: &Work) -> Result<RecordBatch> {
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from(vec![work.recording_id.as_str()])),
+        Arc::new(StringArray::from(vec![work.path.as_str()])),
+        Arc::new(Int64Array::from(vec![work.bytes])),
+        Arc::new(BinaryArray::from(vec![work.encode_to_vec().as_slice()])),
+    ];
+    Ok(RecordBatch::try_new(schema(), columns)?)
+}
+
+/// The recordings of a piece of the work list.
+pub(crate) fn decode(batch: &RecordBatch) -> Result<Vec<Work>> {
+    let bad = |message: String| Error::Column { table: "work list".into(), column: "work".into(), message };
+    let column = batch
+        .column_by_name("work")
+        .and_then(|c| c.as_binary_opt::<i32>())
+        .ok_or_else(|| bad("expected a binary column".into()))?;
+    column
+        .iter()
+        .map(|bytes| Work::decode(bytes.unwrap_or_default()).map_err(|e| bad(e.to_string())))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_survives_the_list_and_hashes_what_matters() {
+        let work = Work {
+            recording_id: "r".into(),
+            dataset: "D".into(),
+            subject: "1".into(),
+            path: "a/b.edf".into(),
+            trials: vec![WorkTrial { trial: 3, start: Some(0.1 + 0.2), ..Default::default() }],
+            ..Default::default()
+        };
+        assert_eq!(decode(&encode(&work).unwrap()).unwrap(), vec![work.clone()]);
+        assert_eq!(work.epoch_id(3, 4), xxhash_rust::xxh3::xxh3_64(b"D/1///3/4"));
+        let hashed = Work { sha256: Some("x".into()), bytes: 9, ..work.clone() };
+        assert_eq!(hashed.hash(), work.hash());
+        let moved = Work { run: Some("2".into()), ..work.clone() };
+        assert_ne!(moved.hash(), work.hash());
+    }
+}

@@ -1,0 +1,117 @@
+//! How a table lies in Parquet. The measurement behind it is in the crate's README.
+//!
+//! Waveform columns: PLAIN, uncompressed, no dictionary, no statistics, one data page a row,
+//! so that the offset index leads a random reader to exactly one row. All other columns: zstd,
+//! dictionary and statistics, in pages of usual size. Row groups are cut by bytes because a
+//! row of `eeg` is about 100 kB.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Field, SchemaRef};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
+
+use crate::commit::Pending;
+use crate::schema::Table;
+use crate::{Error, Result};
+
+/// Bytes at which a row group ends.
+pub const ROW_GROUP_BYTES: usize = 64 << 20;
+
+/// Written as `created_by`: constant, so that equal input gives equal bytes.
+const CREATED_BY: &str = concat!("mmpipe-lake version ", env!("CARGO_PKG_VERSION"));
+
+/// The writer settings of `table`; `levels` is the number of samples in one row of its
+/// waveform column (rows must not be shorter), 0 for a table without one.
+pub(crate) fn properties(table: &Table, schema: &SchemaRef, levels: usize, notes: Vec<KeyValue>) -> WriterProperties {
+    let mut builder = WriterProperties::builder()
+        .set_created_by(CREATED_BY.into())
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_max_row_group_row_count(None)
+        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
+        .set_key_value_metadata((!notes.is_empty()).then_some(notes));
+    if levels > 0 {
+        // A page is closed between mini-batches, and a mini-batch is at least this many
+        // levels rounded up to whole rows: never more than a row's levels, or two rows
+        // would share a page.
+        builder = builder.set_write_batch_size(levels.min(1024));
+    }
+    for name in table.sample_columns() {
+        let Ok(field) = schema.field_with_name(name) else { continue };
+        let path = leaf_path(field);
+        builder = builder
+            .set_column_encoding(path.clone(), Encoding::PLAIN)
+            .set_column_compression(path.clone(), Compression::UNCOMPRESSED)
+            .set_column_dictionary_enabled(path.clone(), false)
+            .set_column_statistics_enabled(path.clone(), EnabledStatistics::None)
+            .set_column_data_page_size_limit(path, 1);
+    }
+    builder.build()
+}
+
+/// Path of the one leaf below a column of nested lists.
+pub(crate) fn leaf_path(field: &Field) -> ColumnPath {
+    let mut parts = vec![field.name().clone()];
+    let mut kind = field.data_type();
+    while let DataType::List(item) | DataType::FixedSizeList(item, _) = kind {
+        parts.push("list".into());
+        parts.push(item.name().clone());
+        kind = item.data_type();
+    }
+    ColumnPath::new(parts)
+}
+
+/// Writes one Parquet file of a table, invisible until it is finished.
+pub(crate) struct ShardWriter {
+    pending: Pending,
+    writer: ArrowWriter<Counted>,
+    path: PathBuf,
+}
+
+type Counted = std::io::BufWriter<std::fs::File>;
+
+impl ShardWriter {
+    /// Starts a file at `path`; `levels` as in [`properties`].
+    pub(crate) fn create(
+        path: &Path,
+        table: &Table,
+        schema: SchemaRef,
+        levels: usize,
+        notes: Vec<KeyValue>,
+    ) -> Result<Self> {
+        let (pending, file) = Pending::create(path)?;
+        let properties = properties(table, &schema, levels, notes);
+        let writer = ArrowWriter::try_new(file, schema, Some(properties))?;
+        Ok(ShardWriter { pending, writer, path: path.to_path_buf() })
+    }
+
+    /// Adds rows.
+    pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.writer.write(batch).map_err(|e| self.explain(e))
+    }
+
+    /// Writes the footer, syncs and gives the file its name.
+    pub(crate) fn commit(mut self) -> Result<PathBuf> {
+        let result = self.writer.finish().map(drop);
+        result.map_err(|e| self.explain(e))?;
+        self.writer.inner_mut().flush().map_err(Error::io("write", &self.path))?;
+        let file = self.writer.into_inner()?;
+        self.pending.commit(file)
+    }
+
+    /// A full disk reaches us wrapped in a Parquet error without a path.
+    fn explain(&self, e: parquet::errors::ParquetError) -> Error {
+        match e {
+            parquet::errors::ParquetError::External(e) => match e.downcast::<std::io::Error>() {
+                Ok(io) => Error::io("write", &self.path)(*io),
+                Err(other) => Error::Parquet(parquet::errors::ParquetError::External(other)),
+            },
+            e => Error::Layout { path: self.path.clone(), message: format!("cannot write: {e}") },
+        }
+    }
+}
