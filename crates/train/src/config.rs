@@ -116,8 +116,8 @@ pub struct TrainConfig {
     pub swap_augmentation: bool,
     /// Matching: rate of EEG and envelopes, Hz.
     pub envelope_sfreq: f64,
-    /// EEGNet: length of the first filter in samples.
-    pub kernel: usize,
+    /// EEGNet: length of the first filter in samples; absent = half the sampling rate.
+    pub kernel: Option<usize>,
     /// EEGNet: number of temporal filters.
     pub f1: usize,
     /// EEGNet: spatial filters for each temporal filter.
@@ -169,12 +169,18 @@ impl Default for TrainConfig {
             seed: 0,
             swap_augmentation: true,
             envelope_sfreq: 64.0,
-            kernel: 100,
+            kernel: None,
             f1: 8,
             d: 2,
             f2: 16,
             spatial: true,
-            bands: vec![(1.0, 4.0), (4.0, 8.0), (8.0, 13.0), (13.0, 30.0), (30.0, 40.0)],
+            bands: vec![
+                (1.0, 4.0),
+                (4.0, 8.0),
+                (8.0, 13.0),
+                (13.0, 30.0),
+                (30.0, 40.0),
+            ],
             c: 1.0,
             standardise: Standardise::Train,
             prefetch: 1,
@@ -191,11 +197,19 @@ impl TrainConfig {
     /// them where they say so (models: EEGNet 1e-3; AADNet 5e-5 to 1e-3, we take 1e-3 for its
     /// 14,000 weights; the MindMix encoder 1e-4 with decay 0.05).
     pub fn for_model(model: ModelKind) -> Self {
-        let base = Self { model, ..Self::default() };
+        let base = Self {
+            model,
+            ..Self::default()
+        };
         match model {
             ModelKind::Eegnet | ModelKind::BandpowerLr => base,
             ModelKind::Aadnet => Self { epochs: 30, ..base },
-            ModelKind::Mindmix => Self { lr: 1e-4, weight_decay: 0.05, epochs: 30, ..base },
+            ModelKind::Mindmix => Self {
+                lr: 1e-4,
+                weight_decay: 0.05,
+                epochs: 30,
+                ..base
+            },
         }
     }
 
@@ -216,7 +230,7 @@ impl TrainConfig {
         let positive = [
             ("epochs", self.epochs),
             ("batch", self.batch),
-            ("kernel", self.kernel),
+            ("kernel", self.kernel.unwrap_or(1)),
             ("f1", self.f1),
             ("d", self.d),
             ("f2", self.f2),
@@ -245,7 +259,10 @@ impl TrainConfig {
         ];
         for (field, value, low, high) in ranges {
             if !(low..=high).contains(&value) {
-                return wrong(field, format!("expected a number from {low} to {high}, found {value}"));
+                return wrong(
+                    field,
+                    format!("expected a number from {low} to {high}, found {value}"),
+                );
             }
         }
         if self.bands.is_empty() {
@@ -253,7 +270,10 @@ impl TrainConfig {
         }
         for &(low, high) in &self.bands {
             if !(low.is_finite() && high.is_finite() && 0.0 <= low && low < high) {
-                return wrong("bands", format!("expected 0 ≤ low < high in Hz, found ({low}, {high})"));
+                return wrong(
+                    "bands",
+                    format!("expected 0 ≤ low < high in Hz, found ({low}, {high})"),
+                );
             }
         }
         Ok(())

@@ -66,6 +66,9 @@ pub enum Error {
     /// A tensor operation failed.
     #[error("tensor operation failed: {0}")]
     Tensor(#[from] candle_core::Error),
+    /// A model refused its configuration, input or weights.
+    #[error(transparent)]
+    Model(#[from] mmpipe_models::Error),
     /// A signal kernel refused its input.
     #[error("signal: {0}")]
     Signal(String),
@@ -80,7 +83,11 @@ impl Error {
     where
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        Self::Source { epoch_id, what: what.into(), source: source.into() }
+        Self::Source {
+            epoch_id,
+            what: what.into(),
+            source: source.into(),
+        }
     }
 
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
@@ -89,7 +96,10 @@ impl Error {
     }
 
     pub(crate) fn checkpoint(path: &Path, message: impl Into<String>) -> Self {
-        Self::Checkpoint { path: path.to_path_buf(), message: message.into() }
+        Self::Checkpoint {
+            path: path.to_path_buf(),
+            message: message.into(),
+        }
     }
 }
 

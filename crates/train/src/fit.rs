@@ -1,18 +1,45 @@
-//! Fit one fold, predict with what was fitted.
+//! Fit one fold; ask what was fitted.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use crate::config::TrainConfig;
-use crate::control::Control;
+use mmpipe_eval::result::Prediction;
+
+use crate::ask::{ASKING, Answer, ask, asking_batches};
+use crate::baseline::{self, BandPowers};
+use crate::config::{ModelKind, Standardise, Task, TrainConfig};
+use crate::control::noise::{self, NoiseSource, Template};
+use crate::control::{Control, permute};
+use crate::data::{Features, Labels, Plan};
 use crate::progress::Progress;
-use crate::report::{FitReport, Prediction};
+use crate::report::{Ended, FitReport};
 use crate::source::{Fold, Source};
+use crate::spec::{Spec, usable, usable_one};
+use crate::store::{Best, Checkpoints, State, fingerprint, write_file};
+use crate::trainer::{Job, Outcome, seconds, train};
 use crate::{Error, Result};
 
-/// Train one fold into `dir` (`<run>/fold=N`), or continue what stands there.
+/// A source with what is computed from it once: shared by the folds of a run.
+pub(crate) struct Door<'a> {
+    features: Features<'a>,
+    powers: BandPowers<'a>,
+}
+
+impl<'a> Door<'a> {
+    pub(crate) fn new(source: &'a dyn Source, cfg: &TrainConfig) -> Self {
+        let budget = cfg.cache_mib << 20;
+        Self {
+            features: Features::new(source, Spec::features(cfg), budget),
+            powers: BandPowers::new(source, &cfg.bands, budget),
+        }
+    }
+}
+
+/// Train one fold into `dir` (`<run>/fold=N`), or continue what stands there: exactly where a
+/// stopped or killed process left it. A fold that is done gives its report at once.
 ///
 /// # Errors
-/// See [`Error`].
+/// See [`Error`]; [`Error::Checkpoint`] when `dir` holds a fit of other examples or settings.
 pub fn fit(
     source: &dyn Source,
     fold: &Fold,
@@ -20,12 +47,162 @@ pub fn fit(
     dir: &Path,
     progress: &dyn Progress,
 ) -> Result<FitReport> {
-    let _ = (source, fold, dir, progress);
     cfg.check()?;
-    Err(Error::Config { field: "model", message: "this model has no trainer yet".into() })
+    fit_as(&Door::new(source, cfg), fold, cfg, dir, None, progress)
 }
 
-/// Ask the best checkpoint in `dir` about the examples `indices`.
+/// [`fit`] through a shared door, as itself or as the control that trains again.
+pub(crate) fn fit_as(
+    door: &Door<'_>,
+    fold: &Fold,
+    cfg: &TrainConfig,
+    dir: &Path,
+    control: Option<Control>,
+    progress: &dyn Progress,
+) -> Result<FitReport> {
+    let start = Instant::now();
+    let source = door.features.source;
+    std::fs::create_dir_all(dir).map_err(Error::io(dir))?;
+    let (fold, mut notes) = usable(source, fold, cfg)?;
+    let labels = match control {
+        Some(Control::LabelPermuted) => permute::permuted(source, &fold, cfg.task(), cfg.seed),
+        _ => Labels::default(),
+    };
+    let spec = Spec::of(source, &fold, cfg)?;
+    let all: Vec<usize> = [&fold.train, &fold.val, &fold.test]
+        .into_iter()
+        .flatten()
+        .copied()
+        .collect();
+    let (channels, note) = spec.plan(source, &all, cfg)?;
+    notes.extend(note);
+    if let Some(names) = &spec.channels {
+        let most = all
+            .iter()
+            .map(|i| source.montage(source.meta(*i).montage).len())
+            .max()
+            .unwrap_or(0);
+        if names.len() < most {
+            notes.push(format!(
+                "montages differ: the model sees the {} channels that all recordings share, of up to {most}",
+                names.len()
+            ));
+        }
+    }
+    if cfg.model == ModelKind::BandpowerLr && cfg.standardise == Standardise::WithinSubject {
+        notes.push("features are standardised within each subject: unlabelled data of the test subjects are used".into());
+    }
+    let names: Vec<String> = match &spec.channels {
+        Some(names) => names.clone(),
+        None => channels.names(source.meta(fold.train[0]).montage).to_vec(),
+    };
+    let job = Job {
+        features: &door.features,
+        fold: &fold,
+        cfg,
+        labels: &labels,
+        control,
+        dir,
+        progress,
+    };
+    let outcome = match cfg.model {
+        ModelKind::BandpowerLr => fit_baseline(&door.powers, &job, spec)?,
+        _ => train(&job, spec, &channels)?,
+    };
+    if control.is_none() && !dir.join(noise::FILE).exists() {
+        Template::of(source, &fold.train)?.save(dir)?;
+    }
+    let path = dir.join("fit.json");
+    if !outcome.worked
+        && let Ok(bytes) = std::fs::read(&path)
+        && let Ok(report) = serde_json::from_slice(&bytes)
+    {
+        return Ok(report);
+    }
+    let Outcome {
+        state,
+        parameters,
+        waited,
+        ..
+    } = outcome;
+    let best = state.best.unwrap_or(Best {
+        epoch: 0,
+        step: 0,
+        val_loss: None,
+        val_balanced_accuracy: None,
+    });
+    let report = FitReport {
+        fold: fold.fold,
+        model: cfg.model,
+        task: cfg.task(),
+        control,
+        parameters,
+        n_train: fold.train.len(),
+        n_val: fold.val.len(),
+        n_test: fold.test.len(),
+        channels: names,
+        steps: state.step,
+        best_epoch: best.epoch,
+        best_step: best.step,
+        select: cfg.select,
+        best_val_loss: best.val_loss,
+        best_val_balanced_accuracy: best.val_balanced_accuracy,
+        ended: state.ended.unwrap_or(Ended::Epochs),
+        history: state.history,
+        seconds: seconds(start),
+        wait_seconds: waited.as_secs_f64(),
+        notes,
+    };
+    let json = serde_json::to_vec_pretty(&report)
+        .map_err(|e| Error::checkpoint(&path, format!("the report cannot be stored: {e}")))?;
+    write_file(&path, &json)?;
+    Ok(report)
+}
+
+fn fit_baseline(powers: &BandPowers<'_>, job: &Job<'_>, spec: Spec) -> Result<Outcome> {
+    let (cfg, fold) = (job.cfg, job.fold);
+    let store = Checkpoints::of(job.dir);
+    store.sweep()?;
+    let fingerprint = fingerprint(powers.source, fold, job.labels);
+    let fresh = State::start(fold.fold, job.control, fingerprint, cfg, spec);
+    let width = fresh.spec.channels.as_ref().map_or(0, Vec::len) * cfg.bands.len() + 1;
+    let classes = fresh.spec.classes.len();
+    let parameters = (width * if classes == 2 { 1 } else { classes }) as u64;
+    if let Some(old) = store.latest()? {
+        old.must_continue(&fresh, &store.path(old.step))?;
+        return Ok(Outcome {
+            state: old,
+            parameters,
+            waited: Duration::ZERO,
+            worked: false,
+        });
+    }
+    let label = job.control.map_or("", Control::name);
+    job.progress.fold_started(label, fold.fold, 1, 1, 0);
+    let state = baseline::fit(powers, fold, cfg, job.labels, &store, fresh)?;
+    if let Some(record) = state.history.last() {
+        job.progress.epoch(record);
+    }
+    job.progress.fold_finished(label, fold.fold);
+    Ok(Outcome {
+        state,
+        parameters,
+        waited: Duration::ZERO,
+        worked: true,
+    })
+}
+
+/// Ask the best checkpoint in `dir` about the examples `indices`, in order. Examples that the task
+/// cannot use (no label; other candidates) get no prediction.
+///
+/// The model's own settings come from the checkpoint; `cfg` gives the threads, memory and batch of
+/// this call. `control`: [`Control::NoiseEeg`] shows noise in place of EEG;
+/// [`Control::LabelPermuted`] changes nothing here, `dir` is then the folder of the fit on
+/// permuted labels.
+///
+/// Matching: candidates are shown in an order that is a function of seed and epoch_id alone, and
+/// [`Prediction::label`] is the place of the attended one. Scores are averaged over rotations of
+/// the candidates, see [`crate::TrainConfig::swap_augmentation`] for training.
 ///
 /// # Errors
 /// See [`Error`].
@@ -36,7 +213,114 @@ pub fn predict(
     dir: &Path,
     control: Option<Control>,
 ) -> Result<Vec<Prediction>> {
-    let _ = (source, indices, dir, control);
     cfg.check()?;
-    Err(Error::Config { field: "model", message: "this model has no trainer yet".into() })
+    let own = latest(dir)?.config;
+    let cfg = TrainConfig {
+        batch: cfg.batch,
+        prefetch: cfg.prefetch,
+        queue: cfg.queue,
+        cache_mib: cfg.cache_mib,
+        ..own
+    };
+    predict_as(&Door::new(source, &cfg), indices, &cfg, dir, control)
+}
+
+/// State of the newest checkpoint in `dir`.
+fn latest(dir: &Path) -> Result<State> {
+    let found = Checkpoints::of(dir).latest()?;
+    found.ok_or_else(|| Error::checkpoint(dir, "holds no checkpoint; train this fold first"))
+}
+
+pub(crate) fn predict_as(
+    door: &Door<'_>,
+    indices: &[usize],
+    cfg: &TrainConfig,
+    dir: &Path,
+    control: Option<Control>,
+) -> Result<Vec<Prediction>> {
+    let source = door.features.source;
+    if control == Some(Control::NoiseEeg) {
+        let noise = NoiseSource::new(source, Template::load(dir)?, cfg.seed);
+        // Each noise epoch is asked for once.
+        let once = TrainConfig {
+            cache_mib: 0,
+            ..cfg.clone()
+        };
+        return predict_as(&Door::new(&noise, &once), indices, cfg, dir, None);
+    }
+    let store = Checkpoints::of(dir);
+    let latest = latest(dir)?;
+    let state = match &latest.best {
+        Some(best) if best.step != latest.step => store.state(best.step)?,
+        _ => latest,
+    };
+    state.spec.check(source)?;
+    if let Some(i) = indices.iter().find(|i| **i >= source.len()) {
+        return Err(Error::Data(format!(
+            "example {i} was asked for, the source has {}",
+            source.len()
+        )));
+    }
+    let mut chosen = Vec::with_capacity(indices.len());
+    for &i in indices {
+        if usable_one(source, i, state.spec.task, state.spec.candidates)? {
+            chosen.push(i);
+        }
+    }
+    let answers = if state.spec.model == ModelKind::BandpowerLr {
+        baseline::ask(&door.powers, &chosen, &state, &store)?
+    } else {
+        ask_network(door, &chosen, cfg, &state, &store)?
+    };
+    Ok(answers
+        .iter()
+        .map(|a| prediction(source, a, state.fold))
+        .collect())
+}
+
+fn ask_network(
+    door: &Door<'_>,
+    indices: &[usize],
+    cfg: &TrainConfig,
+    state: &State,
+    store: &Checkpoints,
+) -> Result<Vec<Answer>> {
+    let own = &state.config;
+    let model = state.spec.build(own)?;
+    let (path, bytes) = store.read(state.step, "model.safetensors")?;
+    model
+        .params()
+        .from_safetensors(&bytes)
+        .map_err(|e| Error::checkpoint(&path, e.to_string()))?;
+    let (channels, _) = state.spec.plan(door.features.source, indices, own)?;
+    let labels = Labels::default();
+    let plan = Plan {
+        features: &door.features,
+        channels: &channels,
+        labels: &labels,
+        task: state.spec.task,
+        candidates: state.spec.candidates,
+        rotations: state.spec.task == Task::Matching,
+        seed: own.seed,
+        pass: ASKING,
+        batches: asking_batches(indices, cfg),
+    };
+    ask(model.as_ref(), &plan, cfg)
+}
+
+fn prediction(source: &dyn Source, answer: &Answer, fold: i32) -> Prediction {
+    let meta = source.meta(answer.index);
+    let named = |s: &String| (!s.is_empty()).then(|| s.clone());
+    Prediction {
+        fold,
+        epoch_id: meta.epoch_id,
+        dataset: meta.dataset.clone(),
+        subject: meta.subject.clone(),
+        session: named(&meta.session),
+        run: named(&meta.run),
+        trial: meta.trial,
+        label: answer.target as i32,
+        predicted: answer.predicted() as i32,
+        scores: answer.scores.iter().map(|s| *s as f32).collect(),
+    }
 }

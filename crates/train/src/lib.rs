@@ -8,20 +8,30 @@
 //! whatever the number of prefetch threads, the cache, or how often the run was stopped and
 //! continued.
 
+mod ask;
+mod baseline;
 mod config;
 mod control;
+mod data;
 mod error;
 mod fit;
+mod log;
+mod loss;
+mod optim;
 mod progress;
 mod report;
 mod run;
 mod source;
+mod spec;
+mod store;
+mod trainer;
 
 pub use config::{ClassWeights, ModelKind, Select, Size, Standardise, Task, TrainConfig};
 pub use control::Control;
 pub use error::{Error, Result};
 pub use fit::{fit, predict};
+pub use mmpipe_eval::result::Prediction;
 pub use progress::{Progress, Silent};
-pub use report::{Ended, EpochRecord, FitReport, Prediction};
-pub use run::{RunReport, run};
+pub use report::{Ended, EpochRecord, FitReport};
+pub use run::{RunReport, fold_dir, run};
 pub use source::{Fold, MemorySource, Meta, Source};

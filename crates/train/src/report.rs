@@ -1,4 +1,4 @@
-//! What a run hands back: [`FitReport`], its learning curve, and [`Prediction`].
+//! What a fit hands back: [`FitReport`] with its learning curve.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use crate::config::{ModelKind, Select, Task};
 use crate::control::Control;
 
 /// One pass over the training examples.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
     /// Number of the pass, from 1.
     pub epoch: usize,
@@ -79,26 +79,4 @@ pub struct FitReport {
     pub wait_seconds: f64,
     /// What a reader must know: data left out and why, data used in unusual ways.
     pub notes: Vec<String>,
-}
-
-/// The answer for one test example.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Prediction {
-    /// Number of the fold.
-    pub fold: i32,
-    /// The example.
-    pub epoch_id: u64,
-    /// Data set.
-    pub dataset: String,
-    /// Subject.
-    pub subject: String,
-    /// Trial.
-    pub trial: i32,
-    /// Classification: the class. Matching: the place of the attended candidate in the order in
-    /// which candidates were shown, which is random by example.
-    pub label: i32,
-    /// The answer, in the same terms.
-    pub predicted: i32,
-    /// One score a class (log-probability) or a shown candidate.
-    pub scores: Vec<f32>,
 }

@@ -1,27 +1,38 @@
-//! All folds of a run, with the controls, resumable by fold.
+//! All folds of a run with its controls, resumable by fold and inside a fold.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use mmpipe_eval::result::Prediction;
+
+use crate::Result;
 use crate::config::TrainConfig;
 use crate::control::Control;
-use crate::fit::{fit, predict};
+use crate::fit::{Door, fit_as, predict_as};
 use crate::progress::Progress;
-use crate::report::{FitReport, Prediction};
+use crate::report::FitReport;
 use crate::source::{Fold, Source};
-use crate::Result;
 
 /// What came out of all folds.
 #[derive(Debug, Clone, Default)]
 pub struct RunReport {
-    /// One a fold, the controls that train again after the true run.
+    /// One a fold; the fits of a control that trains again come after those of the run itself.
     pub fits: Vec<FitReport>,
     /// Predictions of the test role; `None` = the run itself, else the control.
     pub predictions: Vec<(Option<Control>, Vec<Prediction>)>,
 }
 
-/// Fit and predict every fold, then the controls. Folds that are done are not done again.
-///
-/// Folders: `dir/fold=N`, `dir/control=label-permuted/fold=N`.
+/// Folder of one fold in a run's folder `dir`: `dir/fold=N`, or `dir/control=NAME/fold=N` for a
+/// control that trains again. `noise-eeg` asks the run's own fits.
+pub fn fold_dir(dir: &Path, control: Option<Control>, fold: i32) -> PathBuf {
+    match control {
+        Some(Control::LabelPermuted) => dir.join(format!("control={}", Control::LabelPermuted)),
+        Some(Control::NoiseEeg) | None => dir.to_path_buf(),
+    }
+    .join(format!("fold={fold}"))
+}
+
+/// Fit every fold and predict its test role, then the controls. Folds one after the other; the
+/// work inside is parallel. What is done is not done again.
 ///
 /// # Errors
 /// See [`crate::Error`].
@@ -33,14 +44,23 @@ pub fn run(
     controls: &[Control],
     progress: &dyn Progress,
 ) -> Result<RunReport> {
+    cfg.check()?;
+    let door = Door::new(source, cfg);
     let mut report = RunReport::default();
-    let mut predictions = Vec::new();
-    for fold in folds {
-        let path = dir.join(format!("fold={}", fold.fold));
-        report.fits.push(fit(source, fold, cfg, &path, progress)?);
-        predictions.extend(predict(source, &fold.test, cfg, &path, None)?);
+    let mut kinds = vec![None];
+    kinds.extend(controls.iter().copied().map(Some));
+    for kind in kinds {
+        let mut predictions = Vec::new();
+        for fold in folds {
+            let path = fold_dir(dir, kind, fold.fold);
+            if kind != Some(Control::NoiseEeg) {
+                report
+                    .fits
+                    .push(fit_as(&door, fold, cfg, &path, kind, progress)?);
+            }
+            predictions.extend(predict_as(&door, &fold.test, cfg, &path, kind)?);
+        }
+        report.predictions.push((kind, predictions));
     }
-    report.predictions.push((None, predictions));
-    let _ = controls;
     Ok(report)
 }

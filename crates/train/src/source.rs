@@ -111,7 +111,11 @@ pub struct MemorySource {
 impl MemorySource {
     fn missing(&self, i: usize, what: &str) -> Error {
         let id = self.metas.get(i).map_or(0, |m| m.epoch_id);
-        Error::source(id, what.to_string(), format!("example {i} has none in memory, or of another size"))
+        Error::source(
+            id,
+            what.to_string(),
+            format!("example {i} has none in memory, or of another size"),
+        )
     }
 }
 
@@ -149,7 +153,10 @@ impl Source for MemorySource {
             out_std.fill(1.0);
             return Ok(());
         }
-        let scale = self.scale.get(i).filter(|s| s.len() == out_mean.len() && s.len() == out_std.len());
+        let scale = self
+            .scale
+            .get(i)
+            .filter(|s| s.len() == out_mean.len() && s.len() == out_std.len());
         let scale = scale.ok_or_else(|| self.missing(i, "scale"))?;
         for (c, &(mean, std)) in scale.iter().enumerate() {
             out_mean[c] = mean;

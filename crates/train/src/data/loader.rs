@@ -1,0 +1,229 @@
+//! Batches in a fixed order, prepared ahead by threads.
+//!
+//! Thread `w` of `n` prepares batches `w, w + n, w + 2n, …` into its own bounded queue, and the
+//! training thread takes from the queues in turn. So the order never depends on the threads, and
+//! memory is bounded by threads × queue batches. Starting at batch `b` costs nothing: resuming in
+//! the middle of a pass is the same as having come there.
+//!
+//! A batch may hold examples of several montages. It is then made of groups of one montage each;
+//! their scores are joined before the loss, so the batch is one optimiser step.
+
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::{Scope, ScopedJoinHandle};
+use std::time::{Duration, Instant};
+
+use candle_core::{Device, Tensor};
+use mmpipe_models::Batch;
+
+use super::{ChannelPlan, Features, Labels, Rotation, show_order};
+use crate::config::Task;
+use crate::{Error, Result};
+
+/// What to load.
+#[derive(Clone)]
+pub(crate) struct Plan<'a> {
+    pub(crate) features: &'a Features<'a>,
+    pub(crate) channels: &'a ChannelPlan,
+    pub(crate) labels: &'a Labels,
+    pub(crate) task: Task,
+    /// Candidates a matching example has.
+    pub(crate) candidates: usize,
+    /// Matching: every rotation of each example is in the batch.
+    pub(crate) rotations: bool,
+    pub(crate) seed: u64,
+    /// Which random order of candidates.
+    pub(crate) pass: u64,
+    /// Examples of each batch.
+    pub(crate) batches: Vec<Vec<usize>>,
+}
+
+/// One batch, ready for the model.
+pub(crate) struct LoadedBatch {
+    /// Examples, in order.
+    pub(crate) indices: Vec<usize>,
+    /// Model inputs, one a montage; rows follow each other across groups.
+    pub(crate) groups: Vec<Batch>,
+    /// Per row of all groups: position in `indices`.
+    pub(crate) rows: Vec<usize>,
+    /// Per row: how its candidates are rotated.
+    pub(crate) rotations: Vec<Rotation>,
+    /// Per row: the right answer.
+    pub(crate) targets: Vec<u32>,
+}
+
+impl Plan<'_> {
+    /// Prepare batch `b`.
+    pub(crate) fn load(&self, b: usize) -> Result<LoadedBatch> {
+        let indices = self.batches.get(b).cloned().unwrap_or_default();
+        let source = self.features.source;
+        let mut montages: Vec<usize> = Vec::new();
+        for &i in &indices {
+            let m = source.meta(i).montage;
+            if !montages.contains(&m) {
+                montages.push(m);
+            }
+        }
+        let n_times = self.features.n_times()?;
+        let rotations = match self.task {
+            Task::Matching if self.rotations => self.candidates,
+            _ => 1,
+        };
+        let mut out = LoadedBatch {
+            groups: Vec::with_capacity(montages.len()),
+            rows: Vec::with_capacity(indices.len() * rotations),
+            rotations: Vec::with_capacity(indices.len() * rotations),
+            targets: Vec::with_capacity(indices.len() * rotations),
+            indices,
+        };
+        for m in montages {
+            let members: Vec<usize> = (0..out.indices.len())
+                .filter(|p| source.meta(out.indices[*p]).montage == m)
+                .collect();
+            let group = self.group(m, &members, rotations, n_times, &mut out)?;
+            out.groups.push(group);
+        }
+        Ok(out)
+    }
+
+    fn group(
+        &self,
+        montage: usize,
+        members: &[usize],
+        rotations: usize,
+        n_times: usize,
+        out: &mut LoadedBatch,
+    ) -> Result<Batch> {
+        let names = self.channels.names(montage);
+        let n = members.len() * rotations;
+        let k = self.candidates;
+        let mut eeg = Vec::with_capacity(n * names.len() * n_times);
+        let mut envelopes = Vec::new();
+        for r in 0..rotations {
+            for &position in members {
+                let i = out.indices[position];
+                let all = self.features.eeg(i)?;
+                self.channels.append(montage, &all, n_times, &mut eeg);
+                out.rows.push(position);
+                out.rotations.push(Rotation(r));
+                match self.task {
+                    Task::Classification => {
+                        let class = self.labels.class(self.features.source, i);
+                        // Rows without a label are asked for predictions only.
+                        out.targets.push(u32::try_from(class).unwrap_or(0));
+                    }
+                    Task::Matching => {
+                        let order = show_order(k, self.seed, self.id(i), self.pass);
+                        for place in 0..k {
+                            let shown = order[Rotation(r).source(place, k)];
+                            envelopes.extend_from_slice(&self.features.envelope(i, shown)?);
+                        }
+                        let place = place_of(&order, self.labels.attended(i));
+                        out.targets.push(Rotation(r).place(place, k) as u32);
+                    }
+                }
+            }
+        }
+        let eeg = Tensor::from_vec(eeg, (n, names.len(), n_times), &Device::Cpu)?;
+        Ok(match self.task {
+            Task::Classification => Batch::eeg(eeg, names),
+            Task::Matching => {
+                let envelopes = Tensor::from_vec(envelopes, (n, k, n_times), &Device::Cpu)?;
+                Batch::with_envelopes(eeg, names, envelopes)
+            }
+        })
+    }
+
+    fn id(&self, i: usize) -> u64 {
+        self.features.source.meta(i).epoch_id
+    }
+
+    /// Shown place (unrotated) of the attended candidate of example `i`.
+    pub(crate) fn attended_place(&self, i: usize) -> usize {
+        let order = show_order(self.candidates, self.seed, self.id(i), self.pass);
+        place_of(&order, self.labels.attended(i))
+    }
+}
+
+fn place_of(order: &[usize], candidate: usize) -> usize {
+    order.iter().position(|c| *c == candidate).unwrap_or(0)
+}
+
+/// Hands out the batches of a [`Plan`] from batch `next` on.
+pub(crate) struct Loader<'scope, 'a> {
+    plan: &'scope Plan<'a>,
+    next: usize,
+    queues: Vec<Receiver<Result<LoadedBatch>>>,
+    threads: Vec<ScopedJoinHandle<'scope, ()>>,
+    first: usize,
+    /// Time that [`Loader::next`] has taken.
+    pub(crate) waited: Duration,
+}
+
+impl<'scope, 'a: 'scope> Loader<'scope, 'a> {
+    /// Start `threads` threads in `scope`; with 0 batches are prepared on demand.
+    pub(crate) fn start(
+        scope: &'scope Scope<'scope, '_>,
+        plan: &'scope Plan<'a>,
+        first: usize,
+        threads: usize,
+        queue: usize,
+    ) -> Self {
+        let mut queues = Vec::new();
+        let mut handles = Vec::new();
+        let threads = threads.min(plan.batches.len().saturating_sub(first));
+        for w in 0..threads {
+            let (send, receive) = sync_channel(queue);
+            queues.push(receive);
+            handles.push(scope.spawn(move || {
+                for b in (first + w..plan.batches.len()).step_by(threads) {
+                    let loaded = plan.load(b);
+                    let failed = loaded.is_err();
+                    // A closed queue means that the training thread has stopped.
+                    if send.send(loaded).is_err() || failed {
+                        return;
+                    }
+                }
+            }));
+        }
+        Self {
+            plan,
+            next: first,
+            queues,
+            threads: handles,
+            first,
+            waited: Duration::ZERO,
+        }
+    }
+
+    /// The next batch; `None` at the end.
+    pub(crate) fn next(&mut self) -> Option<Result<LoadedBatch>> {
+        if self.next >= self.plan.batches.len() {
+            return None;
+        }
+        let start = Instant::now();
+        let b = self.next;
+        self.next += 1;
+        let loaded = if self.queues.is_empty() {
+            self.plan.load(b)
+        } else {
+            let queue = &self.queues[(b - self.first) % self.queues.len()];
+            queue.recv().unwrap_or_else(|_| {
+                Err(Error::Data(
+                    "a loader thread ended early; see the message above".into(),
+                ))
+            })
+        };
+        self.waited += start.elapsed();
+        Some(loaded)
+    }
+}
+
+impl Drop for Loader<'_, '_> {
+    fn drop(&mut self) {
+        // Closing the queues ends the threads; the scope would wait for them otherwise.
+        self.queues.clear();
+        for handle in self.threads.drain(..) {
+            let _ = handle.join();
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! From a [`crate::Source`] to batches: channel choice, features, labels, order, prefetch.
+
+mod cache;
+mod channels;
+mod features;
+mod labels;
+mod loader;
+mod order;
+
+pub(crate) use cache::Cache;
+pub(crate) use channels::{ChannelPlan, common_channels};
+pub(crate) use features::{FeatureKind, Features};
+pub(crate) use labels::{Block, Labels, block};
+pub(crate) use loader::{LoadedBatch, Loader, Plan};
+pub(crate) use order::{Rotation, batches, permute, show_order, shuffled};

@@ -1,0 +1,280 @@
+//! What a fitted model is made for: shapes and names that must be the same when it is asked again.
+
+use serde::{Deserialize, Serialize};
+
+use mmpipe_models::encoder::{Classifier, ClassifierConfig, electrodes};
+use mmpipe_models::{Model, Params, aadnet, eegnet, encoder};
+
+use crate::config::{ModelKind, Size, Task, TrainConfig};
+use crate::data::{ChannelPlan, FeatureKind, common_channels};
+use crate::source::{Fold, Source};
+use crate::{Error, Result};
+
+/// Shapes and names of a fitted model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Spec {
+    pub(crate) model: ModelKind,
+    pub(crate) task: Task,
+    /// Channels in order; absent = any montage.
+    pub(crate) channels: Option<Vec<String>>,
+    /// Samples a channel as stored.
+    pub(crate) n_times: usize,
+    /// Rate as stored, Hz.
+    pub(crate) sfreq: f64,
+    /// Class names (classification).
+    pub(crate) classes: Vec<String>,
+    /// Candidates (matching).
+    pub(crate) candidates: usize,
+}
+
+impl Spec {
+    /// The shapes that the examples of `fold` ask for. `fold` holds usable examples only.
+    pub(crate) fn of(source: &dyn Source, fold: &Fold, cfg: &TrainConfig) -> Result<Self> {
+        let all: Vec<usize> = [&fold.train, &fold.val, &fold.test]
+            .into_iter()
+            .flatten()
+            .copied()
+            .collect();
+        let channels = match cfg.model {
+            ModelKind::Mindmix => None,
+            _ => Some(common_channels(source, &all)?),
+        };
+        let task = cfg.task();
+        Ok(Self {
+            model: cfg.model,
+            task,
+            channels,
+            n_times: source.n_times(),
+            sfreq: source.sfreq(),
+            classes: match task {
+                Task::Classification => source.classes().to_vec(),
+                Task::Matching => Vec::new(),
+            },
+            candidates: match task {
+                Task::Classification => 0,
+                Task::Matching => fold.train.first().map_or(0, |i| source.meta(*i).candidates),
+            },
+        })
+    }
+
+    /// Refuse a source whose examples the model was not made for.
+    pub(crate) fn check(&self, source: &dyn Source) -> Result<()> {
+        if source.n_times() != self.n_times || source.sfreq() != self.sfreq {
+            return Err(Error::Data(format!(
+                "the model was fitted on epochs of {} samples at {} Hz, these have {} at {} Hz; use the recipe that it was trained with",
+                self.n_times,
+                self.sfreq,
+                source.n_times(),
+                source.sfreq()
+            )));
+        }
+        if self.task == Task::Classification && source.classes() != self.classes {
+            return Err(Error::Data(format!(
+                "the model tells {} apart, the data have {}; predict on data with the same classes",
+                self.classes.join(", "),
+                source.classes().join(", ")
+            )));
+        }
+        Ok(())
+    }
+
+    /// Number of scores a row.
+    pub(crate) fn outputs(&self) -> usize {
+        match self.task {
+            Task::Classification => self.classes.len(),
+            Task::Matching => self.candidates,
+        }
+    }
+
+    /// What the model reads.
+    pub(crate) fn features(cfg: &TrainConfig) -> FeatureKind {
+        match cfg.task() {
+            Task::Classification => FeatureKind::Eeg,
+            Task::Matching => FeatureKind::EegAndEnvelopes(cfg.envelope_sfreq),
+        }
+    }
+
+    /// Channels shown of each montage, and a note when names had to be left out.
+    pub(crate) fn plan(
+        &self,
+        source: &dyn Source,
+        indices: &[usize],
+        cfg: &TrainConfig,
+    ) -> Result<(ChannelPlan, Option<String>)> {
+        if self.model == ModelKind::Mindmix && cfg.spatial {
+            let (plan, dropped) =
+                ChannelPlan::filtered(source, indices, |n| electrodes::row(n).is_ok())?;
+            let note = (!dropped.is_empty()).then(|| {
+                format!(
+                    "channels without a row in the spatial embedding were left out: {}",
+                    dropped.join(", ")
+                )
+            });
+            return Ok((plan, note));
+        }
+        Ok((
+            ChannelPlan::new(source, indices, self.channels.as_deref())?,
+            None,
+        ))
+    }
+
+    /// The network with its initial weights.
+    pub(crate) fn build(&self, cfg: &TrainConfig) -> Result<Box<dyn Model>> {
+        let params = Params::new(cfg.seed, &candle_core::Device::Cpu);
+        let channels = self.channels.as_ref().map_or(0, Vec::len);
+        let dropout = cfg.dropout.map(|d| d as f32);
+        match self.model {
+            ModelKind::Eegnet => {
+                let mut c = eegnet::EegNetConfig::new(
+                    channels,
+                    self.n_times,
+                    self.classes.len(),
+                    self.sfreq,
+                );
+                c.kernel = cfg.kernel.unwrap_or(c.kernel);
+                (c.f1, c.d, c.f2) = (cfg.f1, cfg.d, cfg.f2);
+                c.dropout = dropout.unwrap_or(c.dropout);
+                Ok(Box::new(eegnet::EegNet::new(&c, params)?))
+            }
+            ModelKind::Mindmix => {
+                let size = match cfg.size {
+                    Size::Tiny => encoder::Size::Tiny,
+                    Size::Base => encoder::Size::Base,
+                };
+                let mut c = ClassifierConfig::new(size, self.classes.len());
+                c.encoder.spatial_embedding = cfg.spatial;
+                c.head_dropout = dropout.unwrap_or(c.head_dropout);
+                Ok(Box::new(Classifier::new(&c, params)?))
+            }
+            ModelKind::Aadnet => {
+                let mut c = aadnet::AadNetConfig::new(channels);
+                c.candidates = self.candidates;
+                c.dropout = dropout.unwrap_or(c.dropout);
+                Ok(Box::new(aadnet::AadNet::new(&c, params)?))
+            }
+            ModelKind::BandpowerLr => Err(Error::Config {
+                field: "model",
+                message: "bandpower-lr is not a network".into(),
+            }),
+        }
+    }
+}
+
+/// The examples of `fold` that the task can use, with a note for what was left out.
+///
+/// # Errors
+/// Indices out of range or in two roles; no training example; fewer than two classes.
+pub(crate) fn usable(
+    source: &dyn Source,
+    fold: &Fold,
+    cfg: &TrainConfig,
+) -> Result<(Fold, Vec<String>)> {
+    let mut role = vec![false; source.len()];
+    for &i in [&fold.train, &fold.val, &fold.test].into_iter().flatten() {
+        match role.get_mut(i) {
+            None => {
+                return Err(Error::Data(format!(
+                    "fold {} names example {i}, the source has {}; make the split again",
+                    fold.fold,
+                    source.len()
+                )));
+            }
+            Some(taken) if *taken => {
+                return Err(Error::Data(format!(
+                    "fold {} gives epoch {:016x} two places; make the split again",
+                    fold.fold,
+                    source.meta(i).epoch_id
+                )));
+            }
+            Some(taken) => *taken = true,
+        }
+    }
+    let mut notes = Vec::new();
+    let candidates = fold
+        .train
+        .iter()
+        .map(|i| source.meta(*i).candidates)
+        .find(|k| *k >= 2)
+        .unwrap_or(0);
+    let mut keep = |name: &str, indices: &[usize]| -> Result<Vec<usize>> {
+        let mut out = Vec::with_capacity(indices.len());
+        for &i in indices {
+            if usable_one(source, i, cfg.task(), candidates)? {
+                out.push(i);
+            }
+        }
+        if out.len() < indices.len() {
+            let why = match cfg.task() {
+                Task::Classification => "they have no label".to_string(),
+                Task::Matching => format!(
+                    "they have not the {candidates} candidate sounds of the first training example"
+                ),
+            };
+            notes.push(format!(
+                "{} of {} {name} epochs were left out: {why}",
+                indices.len() - out.len(),
+                indices.len()
+            ));
+        }
+        Ok(out)
+    };
+    let out = Fold {
+        fold: fold.fold,
+        train: keep("training", &fold.train)?,
+        val: keep("validation", &fold.val)?,
+        test: keep("test", &fold.test)?,
+    };
+    if out.train.is_empty() {
+        return Err(Error::Data(format!(
+            "fold {} has no training epoch with {}; see the data set's trials",
+            fold.fold,
+            match cfg.task() {
+                Task::Classification => "a label",
+                Task::Matching => "two or more candidate sounds",
+            }
+        )));
+    }
+    if cfg.task() == Task::Classification {
+        let first = source.meta(out.train[0]).label;
+        if out.train.iter().all(|i| source.meta(*i).label == first) {
+            let name = usize::try_from(first)
+                .ok()
+                .and_then(|c| source.classes().get(c));
+            return Err(Error::Data(format!(
+                "all training epochs of fold {} are of one class ({}); two are needed",
+                fold.fold,
+                name.map_or("?", String::as_str)
+            )));
+        }
+    }
+    if out.val.is_empty() {
+        notes.push(
+            "the fold has no validation epochs: the last checkpoint counts as the best".into(),
+        );
+    }
+    Ok((out, notes))
+}
+
+/// Whether example `i` can be used.
+pub(crate) fn usable_one(
+    source: &dyn Source,
+    i: usize,
+    task: Task,
+    candidates: usize,
+) -> Result<bool> {
+    let meta = source.meta(i);
+    match task {
+        Task::Matching => Ok(candidates >= 2 && meta.candidates == candidates),
+        Task::Classification => {
+            let classes = source.classes().len();
+            match usize::try_from(meta.label) {
+                Err(_) => Ok(false),
+                Ok(label) if label < classes => Ok(true),
+                Ok(label) => Err(Error::Data(format!(
+                    "epoch {:016x} has label {label}, there are {classes} class names",
+                    meta.epoch_id
+                ))),
+            }
+        }
+    }
+}

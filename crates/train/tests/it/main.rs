@@ -1,0 +1,9 @@
+//! The trainer through its public door: what is learnt, what is not, and what survives a stop.
+
+mod baseline;
+mod classify;
+mod controls;
+mod matching;
+mod resume;
+mod toys;
+mod trouble;

@@ -1,0 +1,145 @@
+//! A run that is stopped anywhere and continued ends with the same bytes.
+
+use std::path::Path;
+
+use mmpipe_train::{Error, Fold, Silent, Source, TrainConfig, fit, predict};
+
+use crate::matching::matcher;
+use crate::toys::{Noise, StopAfter, by_trial, rhythms, small, two_talkers, weights};
+
+/// Stop after random numbers of steps until it is done; at most `most` steps a sitting.
+fn in_sittings(
+    source: &dyn Source,
+    fold: &Fold,
+    cfg: &TrainConfig,
+    dir: &Path,
+    seed: u64,
+    most: u64,
+) -> usize {
+    let mut draw = Noise::new(seed);
+    for sitting in 1.. {
+        let steps = 1 + (f64::from(draw.next().abs()) * most as f64) as u64;
+        // What does not change the result may change between sittings.
+        let cfg = TrainConfig {
+            prefetch: sitting % 3,
+            cache_mib: sitting % 2,
+            ..cfg.clone()
+        };
+        match fit(source, fold, &cfg, dir, &StopAfter::new(steps)) {
+            Ok(_) => return sitting,
+            Err(Error::Stopped { step, .. }) => assert!(step > 0),
+            Err(e) => panic!("{e}"),
+        }
+    }
+    0
+}
+
+fn check(source: &dyn Source, fold: &Fold, cfg: &TrainConfig, most: u64) {
+    let whole = tempfile::tempdir().unwrap();
+    let report = fit(source, fold, cfg, whole.path(), &Silent).unwrap();
+    for seed in 0..2 {
+        let parts = tempfile::tempdir().unwrap();
+        let sittings = in_sittings(source, fold, cfg, parts.path(), seed, most);
+        assert!(sittings > 2, "{sittings}");
+        assert_eq!(weights(whole.path()), weights(parts.path()));
+        let lines = |dir: &Path| std::fs::read_to_string(dir.join("metrics.jsonl")).unwrap();
+        assert_eq!(lines(whole.path()), lines(parts.path()));
+        let continued = fit(source, fold, cfg, parts.path(), &Silent).unwrap();
+        assert_eq!(report.history, continued.history);
+        assert_eq!(report.best_step, continued.best_step);
+        let ask = |dir: &Path| predict(source, &fold.test, cfg, dir, None).unwrap();
+        assert_eq!(ask(whole.path()), ask(parts.path()));
+    }
+}
+
+#[test]
+fn classification_continues_to_the_bit() {
+    let source = rhythms(1, 8, 6, 10);
+    let fold = by_trial(&source, 6, 1);
+    check(
+        &source,
+        &fold,
+        &TrainConfig {
+            epochs: 4,
+            batch: 8,
+            ..small()
+        },
+        7,
+    );
+}
+
+#[test]
+fn matching_continues_to_the_bit() {
+    let source = two_talkers(6, 4, 11);
+    let fold = by_trial(&source, 4, 1);
+    check(
+        &source,
+        &fold,
+        &TrainConfig {
+            epochs: 3,
+            batch: 4,
+            ..matcher()
+        },
+        5,
+    );
+}
+
+/// A kill leaves the last checkpoint and perhaps a half-written one, metrics beyond it, and no
+/// report.
+#[test]
+fn a_killed_run_continues_from_its_last_checkpoint() {
+    let source = rhythms(1, 8, 6, 12);
+    let fold = by_trial(&source, 6, 1);
+    let cfg = TrainConfig {
+        epochs: 3,
+        batch: 8,
+        checkpoint_every: 2,
+        ..small()
+    };
+    let whole = tempfile::tempdir().unwrap();
+    fit(&source, &fold, &cfg, whole.path(), &Silent).unwrap();
+    let killed = tempfile::tempdir().unwrap();
+    fit(&source, &fold, &cfg, killed.path(), &StopAfter::new(6)).unwrap_err();
+    let half = killed.path().join("checkpoints/.tmp-step=00000008");
+    std::fs::create_dir(&half).unwrap();
+    std::fs::write(half.join("model.safetensors"), b"half").unwrap();
+    let metrics = killed.path().join("metrics.jsonl");
+    let mut lines = std::fs::read_to_string(&metrics).unwrap();
+    lines.push_str("{\"kind\":\"step\",\"step\":7,\"epoch\":2,\"loss\":9}\n{\"kind\":\"st");
+    std::fs::write(&metrics, lines).unwrap();
+    fit(&source, &fold, &cfg, killed.path(), &Silent).unwrap();
+    assert_eq!(weights(whole.path()), weights(killed.path()));
+    let lines = |dir: &Path| std::fs::read_to_string(dir.join("metrics.jsonl")).unwrap();
+    assert_eq!(lines(whole.path()), lines(killed.path()));
+    assert!(!half.exists());
+}
+
+#[test]
+fn another_run_is_not_continued() {
+    let source = rhythms(1, 8, 4, 13);
+    let fold = by_trial(&source, 6, 1);
+    let cfg = TrainConfig {
+        epochs: 1,
+        ..small()
+    };
+    let dir = tempfile::tempdir().unwrap();
+    fit(&source, &fold, &cfg, dir.path(), &Silent).unwrap();
+    let other = TrainConfig {
+        lr: 0.5,
+        ..cfg.clone()
+    };
+    let err = fit(&source, &fold, &other, dir.path(), &Silent).unwrap_err();
+    assert!(err.to_string().contains("another configuration"), "{err}");
+    let fewer = by_trial(&source, 5, 1);
+    let err = fit(&source, &fewer, &cfg, dir.path(), &Silent).unwrap_err();
+    assert!(err.to_string().contains("other examples"), "{err}");
+    let state = std::fs::read_dir(dir.path().join("checkpoints"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    std::fs::write(state.join("state.json"), b"{").unwrap();
+    let err = fit(&source, &fold, &cfg, dir.path(), &Silent).unwrap_err();
+    assert!(err.to_string().contains("state.json"), "{err}");
+}
