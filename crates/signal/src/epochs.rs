@@ -110,10 +110,11 @@ pub struct Stats {
     pub flat: bool,
 }
 
-/// Standard deviation under which a channel counts as flat, in the unit of the samples. Meant for
-/// microvolts: no amplifier resolves a millionth of one, and what the band-pass leaves of a
-/// constant 0.1 V is rounding of about 1e-8 µV.
-pub const FLAT_STD: f64 = 1e-6;
+/// Standard deviation in microvolts under which a channel counts as flat. What the recipes leave
+/// of a constant 187.5 mV (the largest offset that common 24-bit amplifiers pass) is rounding of
+/// 1e-10 to 2e-5 µV (SciPy's figure for 0.1-75 Hz at 2,048 Hz; 1e-8 µV for 1-40 Hz), while the
+/// quietest amplifiers have some 0.03 µV of noise in an EEG band.
+pub const FLAT_STD: f64 = 1e-4;
 
 /// Replaces `x` (µV) by `(x - mean) / std` with the population standard deviation. A flat channel
 /// (`std` below [`FLAT_STD`], or not a number) becomes zeros and is flagged.

@@ -13,7 +13,7 @@ use crate::{Error, Result};
 pub const RATIO_LIMIT: u64 = 50_000;
 
 /// The smallest whole numbers `(up, down)` with `from * up / down = to` within 1e-8 (36 µs of
-/// drift in an hour). Rates that are whole numbers, or whole after scaling (512.5, 1000 / 3),
+/// drift in an hour). Ratios of whole numbers up to 10 000 (512, 512.5, 1000 / 3 Hz to 200 Hz)
 /// come out exact.
 ///
 /// # Errors
@@ -102,6 +102,8 @@ pub(crate) struct Polyphase {
     per_output: usize,
     /// `up` phases of `per_output` taps, zeros at the end.
     taps: Vec<f64>,
+    /// Input samples of each phase before the newest.
+    before: Vec<i64>,
 }
 
 impl Polyphase {
@@ -123,6 +125,7 @@ impl Polyphase {
                 half: 0,
                 per_output: 4,
                 taps: vec![1.0, 0.0, 0.0, 0.0],
+                before: vec![0],
             });
         }
         let half = 10 * up.max(down);
@@ -144,6 +147,7 @@ impl Polyphase {
             half,
             per_output,
             taps,
+            before: (0..up).map(|phase| ((2 * half - phase) / up) as i64).collect(),
         })
     }
 
@@ -160,10 +164,10 @@ impl Polyphase {
     /// Phase of output `j`, and the first input row that its taps meet (negative before the
     /// start of the signal).
     fn place(&self, j: usize) -> (usize, i64) {
-        let at = j as u128 * self.down as u128 + self.half as u128;
-        let (q, phase) = (at / self.up as u128, (at % self.up as u128) as usize);
-        let used = (2 * self.half + 1 - phase).div_ceil(self.up);
-        (phase, q as i64 - used as i64 + 1)
+        // Rows are in memory, so j * down stays far below 2^64.
+        let at = j * self.down + self.half;
+        let (q, phase) = (at / self.up, at % self.up);
+        (phase, q as i64 - self.before[phase])
     }
 
     /// Resamples `rows[signal]`; gives blocks of rows with the index of their first output to
