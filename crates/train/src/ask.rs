@@ -26,10 +26,6 @@ impl Answer {
     }
 }
 
-/// Pass number under which candidates are ordered when a model is asked, apart from any training
-/// pass.
-pub(crate) const ASKING: u64 = u64::MAX;
-
 /// Batches for asking: in the order of `indices`.
 pub(crate) fn asking_batches(indices: &[usize], cfg: &TrainConfig) -> Vec<Vec<usize>> {
     // The batch size does not change an answer; larger ones are cheaper without a backward.

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use mmpipe_eval::result::Prediction;
 
-use crate::ask::{ASKING, Answer, ask, asking_batches};
+use crate::ask::{Answer, ask, asking_batches};
 use crate::baseline::{self, BandPowers};
 use crate::config::{ModelKind, Standardise, Task, TrainConfig};
 use crate::control::noise::{self, NoiseSource, Template};
 use crate::control::{Control, permute};
-use crate::data::{Features, Labels, Plan};
+use crate::data::{ASKING, Features, Labels, Plan};
 use crate::progress::Progress;
 use crate::report::{Ended, FitReport};
 use crate::source::{Fold, Source};
@@ -200,8 +200,8 @@ fn fit_baseline(powers: &BandPowers<'_>, job: &Job<'_>, spec: Spec) -> Result<Ou
 /// [`Control::LabelPermuted`] changes nothing here, `dir` is then the folder of the fit on
 /// permuted labels.
 ///
-/// Matching: candidates are shown in an order that is a function of seed and epoch_id alone, and
-/// [`Prediction::label`] is the place of the attended one. Scores are averaged over rotations of
+/// Matching: candidates are shown in an order that is drawn by seed and trial, and
+/// [`Prediction::label`] is the place of the attended one; the epochs of a trial share it. Scores are averaged over rotations of
 /// the candidates, see [`crate::TrainConfig::swap_augmentation`] for training.
 ///
 /// # Errors

@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 use candle_core::Tensor;
 use mmpipe_models::{Mode, Model};
 
-use crate::ask::{ASKING, ask, asking_batches, validation};
+use crate::ask::{ask, asking_batches, validation};
 use crate::config::{ClassWeights, Select, Task, TrainConfig};
 use crate::control::Control;
-use crate::data::{ChannelPlan, Features, Labels, LoadedBatch, Loader, Plan, batches, shuffled};
+use crate::data::{
+    ASKING, ChannelPlan, Features, Labels, LoadedBatch, Loader, Plan, batches, shuffled,
+};
 use crate::log::{MetricLog, StepRecord};
 use crate::loss::{argmax, cross_entropy};
 use crate::optim::{AdamW, Schedule};

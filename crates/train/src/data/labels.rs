@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use xxhash_rust::xxh3::Xxh3;
+
 use crate::source::{Meta, Source};
 
 /// Answers by example. The source's own unless replaced.
@@ -37,4 +39,15 @@ pub(crate) fn block(meta: &Meta) -> Block {
         meta.run.clone(),
         meta.trial,
     )
+}
+
+/// Hash of the block of an example.
+pub(crate) fn trial_key(meta: &Meta) -> u64 {
+    let mut hash = Xxh3::new();
+    for part in [&meta.dataset, &meta.subject, &meta.session, &meta.run] {
+        hash.update(&(part.len() as u64).to_le_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.update(&meta.trial.to_le_bytes());
+    hash.digest()
 }

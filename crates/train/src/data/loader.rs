@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use candle_core::{Device, Tensor};
 use mmpipe_models::Batch;
 
-use super::{ChannelPlan, Features, Labels, Rotation, show_order};
+use super::{ASKING, ChannelPlan, Features, Labels, Rotation, show_order, trial_key};
 use crate::config::Task;
 use crate::{Error, Result};
 
@@ -112,7 +112,7 @@ impl Plan<'_> {
                         out.targets.push(u32::try_from(class).unwrap_or(0));
                     }
                     Task::Matching => {
-                        let order = show_order(k, self.seed, self.id(i), self.pass);
+                        let order = show_order(k, self.seed, self.order_key(i), self.pass);
                         for place in 0..k {
                             let shown = order[Rotation(r).source(place, k)];
                             envelopes.extend_from_slice(&self.features.envelope(i, shown)?);
@@ -133,13 +133,21 @@ impl Plan<'_> {
         })
     }
 
-    fn id(&self, i: usize) -> u64 {
-        self.features.source.meta(i).epoch_id
+    /// What the order of candidates is drawn by: the epoch in training; the trial when the model
+    /// is asked, so that all epochs of a trial have one label and statistics may exchange the
+    /// labels of whole trials. Neither knows the answer.
+    fn order_key(&self, i: usize) -> u64 {
+        let meta = self.features.source.meta(i);
+        if self.pass == ASKING {
+            trial_key(meta)
+        } else {
+            meta.epoch_id
+        }
     }
 
     /// Shown place (unrotated) of the attended candidate of example `i`.
     pub(crate) fn attended_place(&self, i: usize) -> usize {
-        let order = show_order(self.candidates, self.seed, self.id(i), self.pass);
+        let order = show_order(self.candidates, self.seed, self.order_key(i), self.pass);
         place_of(&order, self.labels.attended(i))
     }
 }

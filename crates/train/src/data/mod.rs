@@ -10,6 +10,6 @@ mod order;
 pub(crate) use cache::Cache;
 pub(crate) use channels::{ChannelPlan, common_channels};
 pub(crate) use features::{FeatureKind, Features};
-pub(crate) use labels::{Block, Labels, block};
+pub(crate) use labels::{Block, Labels, block, trial_key};
 pub(crate) use loader::{LoadedBatch, Loader, Plan};
-pub(crate) use order::{Rotation, batches, permute, show_order, shuffled};
+pub(crate) use order::{ASKING, Rotation, batches, permute, show_order, shuffled};

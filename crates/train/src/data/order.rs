@@ -1,4 +1,4 @@
-//! Orders that are pure functions of (seed, pass, position) or (seed, epoch_id, pass).
+//! Orders that are pure functions of (seed, pass, position) or (seed, epoch or trial, pass).
 
 use mmpipe_models::rng::Stream;
 
@@ -42,14 +42,18 @@ pub(crate) fn batches(n: usize, size: usize) -> Vec<std::ops::Range<usize>> {
     out
 }
 
+/// Pass number under which candidates are ordered when a model is asked, apart from any training
+/// pass.
+pub(crate) const ASKING: u64 = u64::MAX;
+
 /// The order in which the `k` candidates of an example are shown in pass `pass`: place → candidate
 /// of the source. It depends on nothing that knows the answer.
-pub(crate) fn show_order(k: usize, seed: u64, epoch_id: u64, pass: u64) -> Vec<usize> {
+pub(crate) fn show_order(k: usize, seed: u64, key: u64, pass: u64) -> Vec<usize> {
     let mut order: Vec<usize> = (0..k).collect();
     permute(
         &mut order,
         Stream::named(seed, "order of candidates")
-            .child(epoch_id)
+            .child(key)
             .child(pass),
     );
     order
