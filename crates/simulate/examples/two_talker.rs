@@ -27,6 +27,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     let truth = write_bids(&cfg, std::path::Path::new(&out))?;
-    println!("{} subjects, {} trials each", truth.subjects.len(), cfg.trials);
+    println!(
+        "{} subjects, {} trials each",
+        truth.subjects.len(),
+        cfg.trials
+    );
     Ok(())
 }

@@ -62,9 +62,28 @@ pub(crate) fn write_subject(
         .iter()
         .map(|name| channel(name, "EEG", "uV", cfg.sfreq, "simulated scalp electrode"))
         .collect();
-    rows.push(channel("VEOG", "VEOG", "uV", cfg.sfreq, "simulated electro-oculogram"));
-    rows.push(channel("TRIG", "TRIG", "n/a", cfg.sfreq, "1 attend left, 2 attend right"));
-    let columns = ["name", "type", "units", "sampling_frequency", "status", "description"];
+    rows.push(channel(
+        "VEOG",
+        "VEOG",
+        "uV",
+        cfg.sfreq,
+        "simulated electro-oculogram",
+    ));
+    rows.push(channel(
+        "TRIG",
+        "TRIG",
+        "n/a",
+        cfg.sfreq,
+        "1 attend left, 2 attend right",
+    ));
+    let columns = [
+        "name",
+        "type",
+        "units",
+        "sampling_frequency",
+        "status",
+        "description",
+    ];
     staging.tsv(&format!("{stem}_channels.tsv"), &columns, &rows)?;
 
     let rows: Vec<Vec<String>> = trials
@@ -95,7 +114,11 @@ pub(crate) fn write_subject(
         })
         .collect();
     let folder = format!("sub-{subject}/eeg/sub-{subject}");
-    staging.tsv(&format!("{folder}_electrodes.tsv"), &["name", "x", "y", "z"], &rows)?;
+    staging.tsv(
+        &format!("{folder}_electrodes.tsv"),
+        &["name", "x", "y", "z"],
+        &rows,
+    )?;
     staging.json(
         &format!("{folder}_coordsystem.json"),
         &json!({
@@ -108,7 +131,9 @@ pub(crate) fn write_subject(
 }
 
 fn channel(name: &str, kind: &str, unit: &str, sfreq: f64, description: &str) -> Vec<String> {
-    [name, kind, unit, &sfreq.to_string(), "good", description].map(str::to_string).to_vec()
+    [name, kind, unit, &sfreq.to_string(), "good", description]
+        .map(str::to_string)
+        .to_vec()
 }
 
 /// Files at the root of the corpus.
@@ -133,10 +158,19 @@ pub(crate) fn write_root(staging: &Staging, truth: &Truth) -> Result<()> {
             let mut rng = stream(truth.config.seed, "participant", &[k]);
             let age = uniform(&mut rng, 19.0, 36.0) as u32;
             let sex = if rng.random::<bool>() { "F" } else { "M" };
-            vec![format!("sub-{}", s.subject), age.to_string(), sex.to_string(), "R".to_string()]
+            vec![
+                format!("sub-{}", s.subject),
+                age.to_string(),
+                sex.to_string(),
+                "R".to_string(),
+            ]
         })
         .collect();
-    staging.tsv("participants.tsv", &["participant_id", "age", "sex", "hand"], &rows)?;
+    staging.tsv(
+        "participants.tsv",
+        &["participant_id", "age", "sex", "hand"],
+        &rows,
+    )?;
     staging.json(
         "participants.json",
         &json!({

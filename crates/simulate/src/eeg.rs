@@ -47,8 +47,9 @@ pub(crate) fn record(
     let cfg = scene.cfg;
     let n = seconds * cfg.sfreq as usize;
     let mut rng = stream(cfg.seed, "head", &[subject]);
-    let bumps: Vec<Vec<f64>> =
-        (0..BUMPS).map(|_| bump(scene.positions, &random_point(&mut rng), 0.6)).collect();
+    let bumps: Vec<Vec<f64>> = (0..BUMPS)
+        .map(|_| bump(scene.positions, &random_point(&mut rng), 0.6))
+        .collect();
     let states = state::wander(cfg, subject, &bumps, SOURCES);
     let course = Course::new(cfg, trials, n);
 
@@ -67,12 +68,26 @@ pub(crate) fn record(
     for trial in trials {
         add_trial(scene, &trf, trf_gain, trial, &mut eeg);
         let start = (trial.onset * cfg.sfreq).round() as usize;
-        let code = if trial.side == crate::plan::Side::Left { 1.0 } else { 2.0 };
-        for v in trigger.iter_mut().skip(start).take((0.1 * cfg.sfreq) as usize) {
+        let code = if trial.side == crate::plan::Side::Left {
+            1.0
+        } else {
+            2.0
+        };
+        for v in trigger
+            .iter_mut()
+            .skip(start)
+            .take((0.1 * cfg.sfreq) as usize)
+        {
             *v = code;
         }
     }
-    Recording { eeg, eog, trigger, states, trf_gain }
+    Recording {
+        eeg,
+        eog,
+        trigger,
+        states,
+        trf_gain,
+    }
 }
 
 /// Which trial's state holds at each sample: constant in a trial, gliding in the gap after it.
@@ -129,7 +144,9 @@ fn add_background(
         let mut rng = stream(cfg.seed, "background", &[subject, k]);
         let steep = coloured(&mut rng, n, cfg.sfreq, 1.6, 0.5);
         let shallow = coloured(&mut rng, n, cfg.sfreq, 0.6, 0.5);
-        let gain = course.follow(states, move |s| s.source_gain.get(k).copied().unwrap_or(1.0));
+        let gain = course.follow(states, move |s| {
+            s.source_gain.get(k).copied().unwrap_or(1.0)
+        });
         let wave: Vec<f64> = gain
             .zip(&steepness)
             .zip(steep.iter().zip(&shallow))
@@ -176,7 +193,11 @@ fn add_rhythms(
             .collect();
         for (c, channel) in eeg.iter_mut().enumerate() {
             let map = course.follow(states, move |s| {
-                s.rhythm_map.get(r).and_then(|m| m.get(c)).copied().unwrap_or(0.0)
+                s.rhythm_map
+                    .get(r)
+                    .and_then(|m| m.get(c))
+                    .copied()
+                    .unwrap_or(0.0)
             });
             for ((y, x), m) in channel.iter_mut().zip(&wave).zip(map) {
                 *y += m * x;
@@ -202,8 +223,10 @@ fn add_blinks(scene: &Scene<'_>, subject: usize, eeg: &mut [Vec<f64>]) -> Vec<f6
     let cfg = scene.cfg;
     let n = eeg.first().map_or(0, Vec::len);
     let mut rng = stream(cfg.seed, "blinks", &[subject]);
-    let mut eog: Vec<f64> =
-        coloured(&mut rng, n, cfg.sfreq, 1.0, 0.5).into_iter().map(|v| 10.0 * v).collect();
+    let mut eog: Vec<f64> = coloured(&mut rng, n, cfg.sfreq, 1.0, 0.5)
+        .into_iter()
+        .map(|v| 10.0 * v)
+        .collect();
     let leak = bump(scene.positions, &position(95.0, 90.0), 0.4);
     let mut t = uniform(&mut rng, 0.5, 5.0);
     while t * cfg.sfreq < n as f64 {
@@ -232,9 +255,13 @@ fn add_trial(scene: &Scene<'_>, trf: &Trf, gain: f64, trial: &Trial, eeg: &mut [
     let cfg = scene.cfg;
     let start = (trial.onset * cfg.sfreq).round() as usize;
     let n = (cfg.trial_seconds * cfg.sfreq).round() as usize;
-    let mut rows: Vec<&mut [f64]> =
-        eeg.iter_mut().filter_map(|c| c.get_mut(start..start + n)).collect();
-    let Some(pair) = scene.envelopes.get(trial.content) else { return };
+    let mut rows: Vec<&mut [f64]> = eeg
+        .iter_mut()
+        .filter_map(|c| c.get_mut(start..start + n))
+        .collect();
+    let Some(pair) = scene.envelopes.get(trial.content) else {
+        return;
+    };
     let talkers = [trial.attended, 1 - trial.attended];
     let gains = [gain, gain * cfg.unattended_share];
     for ((talker, onset), gain) in talkers.iter().zip(trial.sound_onsets).zip(gains) {

@@ -32,19 +32,17 @@ pub enum Error {
         /// The cause.
         source: std::io::Error,
     },
-    /// The EDF library refused what was to be written.
-    #[error("{path}: EDF writer: {message}")]
-    Edf {
-        /// The file.
-        path: PathBuf,
-        /// What the library said.
-        message: String,
-    },
+    /// A recording or a sound could not be written.
+    #[error(transparent)]
+    Formats(#[from] mmpipe_formats::Error),
 }
 
 impl Error {
     pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
-        Self::Io { path: path.to_path_buf(), source }
+        Self::Io {
+            path: path.to_path_buf(),
+            source,
+        }
     }
 
     pub(crate) fn config(
@@ -52,6 +50,10 @@ impl Error {
         expected: impl Into<String>,
         found: impl ToString,
     ) -> Self {
-        Self::Config { field, expected: expected.into(), found: found.to_string() }
+        Self::Config {
+            field,
+            expected: expected.into(),
+            found: found.to_string(),
+        }
     }
 }

@@ -15,13 +15,16 @@ impl Staging {
     /// Starts a folder that will become `target`, which must not exist or be empty.
     pub(crate) fn new(target: &Path) -> Result<Self> {
         if target.exists() {
-            let empty =
-                std::fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_none());
+            let empty = std::fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_none());
             if !empty {
-                return Err(Error::Exists { path: target.to_path_buf() });
+                return Err(Error::Exists {
+                    path: target.to_path_buf(),
+                });
             }
         }
-        let name = target.file_name().map_or_else(|| "corpus".into(), ToOwned::to_owned);
+        let name = target
+            .file_name()
+            .map_or_else(|| "corpus".into(), ToOwned::to_owned);
         let mut hidden = std::ffi::OsString::from(".");
         hidden.push(name);
         hidden.push(format!(".partial-{}", std::process::id()));
@@ -30,7 +33,11 @@ impl Staging {
             std::fs::remove_dir_all(&work).map_err(|e| Error::io(&work, e))?;
         }
         std::fs::create_dir_all(&work).map_err(|e| Error::io(&work, e))?;
-        Ok(Self { target: target.to_path_buf(), work, done: false })
+        Ok(Self {
+            target: target.to_path_buf(),
+            work,
+            done: false,
+        })
     }
 
     /// The path of a file of the corpus, its folder made.

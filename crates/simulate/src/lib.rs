@@ -1,25 +1,53 @@
-//! mmpipe simulate.
-
+//! Corpora with known ground truth, in the raw layouts in which real ones are published: for the
+//! demo, for end-to-end tests and as controls. This crate writes files and knows what it put in;
+//! it reads nothing and knows nothing of the lake.
+//!
+//! - [`write_bids`] with [`TwoTalker`]: two-talker selective attention in BIDS.
+//! - [`eegmat`], [`eegmmidb`]: miniatures of real corpora in which every sample is known.
+//! - [`bench_bids`], [`bench_recording`]: large recordings for measurements of speed.
+//!
+//! Everything is a function of its settings and a seed. Each part draws from its own named random
+//! stream and nothing is shared between threads, so the same settings give the same bytes. A
+//! corpus is filled under a hidden name and renamed when complete. EDF and WAV are written by
+//! `mmpipe_formats::write`.
+//!
+//! # What the two-talker corpus is for
+//!
+//! The response to the attended envelope is really in the EEG, so a decoder that compares EEG with
+//! sound works whatever the split. Nothing else in the EEG depends on the attended side. But the
+//! rhythms, their topographies, the slope of the background and the strength of its sources wander
+//! from trial to trial, so EEG alone tells which *trial* a window is from, and with windows of one
+//! trial in training and test that tells the side. Filtering from 1 Hz on and the z-score of each
+//! epoch do not remove this, as they do not remove it from real EEG.
+//!
+//! MEASURED
+mod bench;
 mod bids;
 mod config;
-mod edf;
 mod eeg;
+mod eegmat;
+mod eegmmidb;
 mod error;
 mod files;
+mod grid;
 mod montage;
 mod noise;
 mod plan;
+mod planted;
 mod random;
 mod speech;
 mod state;
 mod trf;
 mod truth;
 mod two_talker;
-mod wav;
 
+pub use bench::{bench_bids, bench_recording};
 pub use config::TwoTalker;
+pub use eegmat::{EegMat, eegmat};
+pub use eegmmidb::{EegMmidb, eegmmidb};
 pub use error::{Error, Result};
 pub use plan::Side;
+pub use planted::{PlantedChannel, PlantedCorpus, PlantedRecording};
 pub use speech::Voice;
 pub use state::State;
 pub use trf::Trf;

@@ -27,7 +27,10 @@ pub(crate) fn position(inclination: f64, azimuth: f64) -> Point {
 
 /// Names and positions of the first `n` electrodes.
 pub(crate) fn cap(n: usize) -> (Vec<String>, Vec<Point>) {
-    CAP.iter().take(n).map(|(name, i, a)| ((*name).to_string(), position(*i, *a))).unzip()
+    CAP.iter()
+        .take(n)
+        .map(|(name, i, a)| ((*name).to_string(), position(*i, *a)))
+        .unzip()
 }
 
 /// A map over the electrodes that falls off smoothly from `centre`; `width` in radians of arc.
@@ -35,7 +38,12 @@ pub(crate) fn bump(positions: &[Point], centre: &Point, width: f64) -> Vec<f64> 
     positions
         .iter()
         .map(|p| {
-            let cos = p.iter().zip(centre).map(|(a, b)| a * b).sum::<f64>().clamp(-1.0, 1.0);
+            let cos = p
+                .iter()
+                .zip(centre)
+                .map(|(a, b)| a * b)
+                .sum::<f64>()
+                .clamp(-1.0, 1.0);
             (-0.5 * (cos.acos() / width).powi(2)).exp()
         })
         .collect()

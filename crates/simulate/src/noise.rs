@@ -6,7 +6,13 @@ use realfft::num_complex::Complex;
 
 /// Gaussian noise whose power falls as `1 / f^slope` above `corner` Hz and is flat below it,
 /// with unit variance. Made in the frequency domain, so the whole recording is one realisation.
-pub(crate) fn coloured(rng: &mut Random, n: usize, sfreq: f64, slope: f64, corner: f64) -> Vec<f64> {
+pub(crate) fn coloured(
+    rng: &mut Random,
+    n: usize,
+    sfreq: f64,
+    slope: f64,
+    corner: f64,
+) -> Vec<f64> {
     if n == 0 {
         return Vec::new();
     }
@@ -91,7 +97,10 @@ mod tests {
             let x = coloured(&mut stream(3, "test", &[]), 40_000, 200.0, slope, 0.2);
             let ratio = band(&x, 200.0, 2.0, 4.0) / band(&x, 200.0, 16.0, 32.0);
             let measured = ratio.log2() / 3.0;
-            assert!((measured - slope).abs() < 0.1, "asked {slope}, measured {measured}");
+            assert!(
+                (measured - slope).abs() < 0.1,
+                "asked {slope}, measured {measured}"
+            );
         }
     }
 

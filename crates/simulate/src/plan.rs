@@ -55,8 +55,12 @@ pub(crate) fn sound_seconds(cfg: &TwoTalker) -> f64 {
 
 /// The trials of a subject, in time order, and the length of the recording in whole seconds.
 pub(crate) fn trials(cfg: &TwoTalker, subject: usize) -> (Vec<Trial>, usize) {
-    const VERSIONS: [(Side, usize); 4] =
-        [(Side::Left, 0), (Side::Left, 1), (Side::Right, 0), (Side::Right, 1)];
+    const VERSIONS: [(Side, usize); 4] = [
+        (Side::Left, 0),
+        (Side::Left, 1),
+        (Side::Right, 0),
+        (Side::Right, 1),
+    ];
     let mut order: Vec<usize> = (0..cfg.trials).collect();
     let mut rng = stream(cfg.seed, "order", &[subject]);
     order.shuffle(&mut rng);
@@ -76,7 +80,13 @@ pub(crate) fn trials(cfg: &TwoTalker, subject: usize) -> (Vec<Trial>, usize) {
         let mut sound_onset = || if rng.random::<bool>() { 0.0 } else { LEAD };
         let sound_onsets = [sound_onset(), sound_onset()];
         let onset = (t * cfg.sfreq).round() / cfg.sfreq;
-        out.push(Trial { onset, side, content, attended, sound_onsets });
+        out.push(Trial {
+            onset,
+            side,
+            content,
+            attended,
+            sound_onsets,
+        });
         t = onset + cfg.trial_seconds + uniform(&mut rng, 2.5, 5.0);
     }
     (out, t.ceil() as usize)

@@ -55,7 +55,8 @@ mod tests {
 
     #[test]
     fn streams_differ_by_purpose_and_index_and_repeat_by_seed() {
-        let draw = |seed, purpose, indices: &[usize]| normals(&mut stream(seed, purpose, indices), 4);
+        let draw =
+            |seed, purpose, indices: &[usize]| normals(&mut stream(seed, purpose, indices), 4);
         assert_eq!(draw(1, "a", &[0, 1]), draw(1, "a", &[0, 1]));
         assert_ne!(draw(1, "a", &[0, 1]), draw(2, "a", &[0, 1]));
         assert_ne!(draw(1, "a", &[0, 1]), draw(1, "b", &[0, 1]));

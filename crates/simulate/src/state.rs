@@ -82,5 +82,11 @@ fn read(z: &[f64], base: &[f64], bumps: &[Vec<f64>], sources: usize, channels: u
         .collect();
     let steepness = 1.0 / (1.0 + (-1.5 * next().0).exp());
     let source_gain = (0..sources).map(|_| (0.5 * next().0).exp()).collect();
-    State { rhythm_hz, rhythm_gain, rhythm_map, steepness, source_gain }
+    State {
+        rhythm_hz,
+        rhythm_gain,
+        rhythm_map,
+        steepness,
+        source_gain,
+    }
 }

@@ -45,9 +45,16 @@ impl Trf {
         let wide = bump(positions, &position(5.0, 90.0), 1.0);
         let left = bump(positions, &position(75.0, 170.0), 0.5);
         let right = bump(positions, &position(75.0, 10.0), 0.5);
-        let temples: Vec<f64> =
-            wide.iter().zip(left.iter().zip(&right)).map(|(w, (l, r))| w - 0.4 * (l + r)).collect();
-        Self { times, kernels, maps: vec![front, temples, wide] }
+        let temples: Vec<f64> = wide
+            .iter()
+            .zip(left.iter().zip(&right))
+            .map(|(w, (l, r))| w - 0.4 * (l + r))
+            .collect();
+        Self {
+            times,
+            kernels,
+            maps: vec![front, temples, wide],
+        }
     }
 
     /// Channel × time response to an envelope; `out` is added to, scaled by `gain`.
@@ -70,7 +77,14 @@ impl Trf {
 /// Causal convolution, cut to the length of `x`.
 fn convolve(x: &[f64], kernel: &[f64]) -> Vec<f64> {
     (0..x.len())
-        .map(|n| kernel.iter().take(n + 1).enumerate().map(|(k, h)| h * x[n - k]).sum())
+        .map(|n| {
+            kernel
+                .iter()
+                .take(n + 1)
+                .enumerate()
+                .map(|(k, h)| h * x[n - k])
+                .sum()
+        })
         .collect()
 }
 
@@ -89,10 +103,14 @@ mod tests {
         let mut rows: Vec<&mut [f64]> = out.iter_mut().map(Vec::as_mut_slice).collect();
         trf.add_response(&envelope, 2.0, &mut rows);
         for (channel, row) in out.iter().enumerate() {
-            assert!(row[..10].iter().all(|v| *v == 0.0), "a response before its cause");
+            assert!(
+                row[..10].iter().all(|v| *v == 0.0),
+                "a response before its cause"
+            );
             for lag in 0..trf.times.len() {
-                let want: f64 =
-                    (0..3).map(|c| 2.0 * trf.kernels[c][lag] * trf.maps[c][channel]).sum();
+                let want: f64 = (0..3)
+                    .map(|c| 2.0 * trf.kernels[c][lag] * trf.maps[c][channel])
+                    .sum();
                 assert!((row[10 + lag] - want).abs() < 1e-12);
             }
         }

@@ -1,21 +1,23 @@
 //! The two-talker corpus as a raw BIDS folder.
 
 use crate::config::TwoTalker;
-use crate::edf::{Edf, Signal, digitise};
 use crate::eeg::{Recording, Scene, record};
 use crate::files::Staging;
+use crate::grid::clip;
 use crate::montage::cap;
 use crate::plan::{Trial, content_id, sound_path, sound_seconds, trials};
 use crate::random::stream;
 use crate::speech::{Voice, envelope, synthesise};
 use crate::trf::Trf;
 use crate::truth::{SubjectTruth, TrialTruth, Truth};
-use crate::{Result, bids, wav};
+use crate::{Result, bids};
+use mmpipe_formats::write::{NewRecording, NewSignal, Start, edf, wav};
 use std::path::Path;
 
 /// Range of the amplifier in µV: 16 bits of 0.1 µV.
-const EEG_RANGE: (f64, f64) = (-3276.8, 3276.7);
-const FULL: (i16, i16) = (i16::MIN, i16::MAX);
+const EEG_RANGE: (f64, f64) = (-3276.7, 3276.7);
+/// Range of the trigger line: one step a unit.
+const TRIGGER_RANGE: (f64, f64) = (-32_767.0, 32_767.0);
 
 /// Writes the corpus to `out` (a folder that does not exist or is empty) and returns what was put
 /// in. The folder appears when it is complete. Same settings, same bytes.
@@ -34,17 +36,26 @@ pub fn write_bids(cfg: &TwoTalker, out: &Path) -> Result<Truth> {
     if strongest > 0.0 {
         trf.scale(cfg.attended_uv / strongest);
     }
-    let scene = Scene { cfg, positions: &positions, trf: &trf, envelopes: &envelopes };
+    let scene = Scene {
+        cfg,
+        positions: &positions,
+        trf: &trf,
+        envelopes: &envelopes,
+    };
     let mut subjects = Vec::with_capacity(cfg.subjects);
     for index in 0..cfg.subjects {
         let subject = format!("{:02}", index + 1);
         let (plan, seconds) = trials(cfg, index);
-        let made = record(&scene, index, &plan, seconds);
+        let mut made = record(&scene, index, &plan, seconds);
+        made.eeg.iter_mut().for_each(|x| clip(x, EEG_RANGE));
+        clip(&mut made.eog, EEG_RANGE);
         let stem = bids::stem(&subject);
         let path = format!("{stem}_eeg.edf");
-        edf(cfg, &subject, &ch_names, &made).write(&staging.path(&path)?)?;
+        write_recording(cfg, &subject, &ch_names, &made, &staging.path(&path)?)?;
         let truths = truths(cfg, &voices, &plan, &made);
-        bids::write_subject(&staging, cfg, &subject, &ch_names, &positions, seconds, &truths)?;
+        bids::write_subject(
+            &staging, cfg, &subject, &ch_names, &positions, seconds, &truths,
+        )?;
         subjects.push(SubjectTruth {
             subject,
             recording: path,
@@ -53,7 +64,12 @@ pub fn write_bids(cfg: &TwoTalker, out: &Path) -> Result<Truth> {
             trials: truths,
         });
     }
-    let truth = Truth { config: cfg.clone(), ch_names, trf, subjects };
+    let truth = Truth {
+        config: cfg.clone(),
+        ch_names,
+        trf,
+        subjects,
+    };
     bids::write_root(&staging, &truth)?;
     staging.json("sourcedata/truth.json", &truth)?;
     staging.commit()?;
@@ -75,7 +91,8 @@ fn write_sounds(
         for (talker, (voice, env)) in voices.iter().zip(&mut pair).enumerate() {
             let mut rng = stream(cfg.seed, "speech", &[content, talker]);
             let sound = synthesise(&mut rng, voice, seconds, sfreq);
-            staging.write(&sound_path(content, &voice.name), wav::mono16(&sound, cfg.audio_sfreq))?;
+            let path = staging.path(&sound_path(content, &voice.name))?;
+            wav::write(&path, cfg.audio_sfreq, &[&sound], wav::Sample::Pcm16)?;
             *env = envelope(&sound, sfreq, cfg.sfreq, n_out);
         }
         out.push(pair);
@@ -99,32 +116,48 @@ fn strongest_response(trf: &Trf, envelopes: &[[Vec<f64>; 2]], channels: usize) -
     power.into_iter().fold(0.0, f64::max).sqrt() / (count.max(1) as f64).sqrt()
 }
 
-fn edf(cfg: &TwoTalker, subject: &str, ch_names: &[String], made: &Recording) -> Edf {
-    let per_record = cfg.sfreq as usize;
-    let signal = |label: &str, transducer: &str, unit: &str, x: &[f64], physical, digital| Signal {
-        label: label.to_string(),
-        transducer: transducer.to_string(),
-        unit: unit.to_string(),
-        prefilter: String::new(),
-        physical,
-        digital,
-        per_record,
-        samples: digitise(x, physical, digital),
+fn write_recording(
+    cfg: &TwoTalker,
+    subject: &str,
+    ch_names: &[String],
+    made: &Recording,
+    path: &Path,
+) -> Result<()> {
+    let signal = |name, unit, transducer, range, samples| NewSignal {
+        name,
+        unit,
+        sfreq: cfg.sfreq,
+        prefilter: "",
+        transducer,
+        physical_range: Some(range),
+        samples,
     };
-    let mut signals: Vec<Signal> = ch_names
+    let electrode = "simulated electrode";
+    let mut signals: Vec<NewSignal<'_>> = ch_names
         .iter()
         .zip(&made.eeg)
-        .map(|(name, x)| signal(name, "simulated electrode", "uV", x, EEG_RANGE, FULL))
+        .map(|(name, x)| signal(name.as_str(), "uV", electrode, EEG_RANGE, x.as_slice()))
         .collect();
-    signals.push(signal("VEOG", "simulated electrode", "uV", &made.eog, EEG_RANGE, FULL));
-    let line = (f64::from(i16::MIN), f64::from(i16::MAX));
-    signals.push(signal("TRIG", "trigger line", "", &made.trigger, line, FULL));
-    Edf {
-        patient: format!("sub-{subject}"),
-        recording: "mmpipe-simulate".to_string(),
+    signals.push(signal("VEOG", "uV", electrode, EEG_RANGE, &made.eog));
+    signals.push(signal(
+        "TRIG",
+        "",
+        "trigger line",
+        TRIGGER_RANGE,
+        &made.trigger,
+    ));
+    let recording = NewRecording {
+        start: Start {
+            year: 2020,
+            hour: 12,
+            ..Start::default()
+        },
+        patient: &format!("sub-{subject}"),
+        recording: "mmpipe-simulate",
         signals,
-        notes: Vec::new(),
-    }
+        annotations: &[],
+    };
+    Ok(edf::write(path, &recording)?)
 }
 
 fn truths(
@@ -138,7 +171,11 @@ fn truths(
         .zip(&made.states)
         .enumerate()
         .map(|(k, (trial, state))| {
-            let (attended, other) = if trial.attended == 0 { (low, high) } else { (high, low) };
+            let (attended, other) = if trial.attended == 0 {
+                (low, high)
+            } else {
+                (high, low)
+            };
             TrialTruth {
                 trial: k + 1,
                 onset: trial.onset,
