@@ -9,6 +9,7 @@
 
 pub mod error;
 pub mod metrics;
+pub mod report;
 pub mod result;
 pub mod stats;
 

@@ -33,18 +33,28 @@ pub fn assign(
     if !(2..=10_000).contains(&folds) {
         return Err(Error::Folds { found: folds });
     }
-    let mut labelled: Vec<(&Row, i32)> =
-        rows.iter().filter_map(|row| row.label.map(|label| (row, label))).collect();
+    let mut labelled: Vec<(&Row, i32)> = rows
+        .iter()
+        .filter_map(|row| row.label.map(|label| (row, label)))
+        .collect();
     labelled.sort_by_key(|(row, _)| row.epoch_id);
-    if let Some(pair) = labelled.windows(2).find(|pair| pair[0].0.epoch_id == pair[1].0.epoch_id) {
-        return Err(Error::DuplicateEpoch { epoch_id: pair[0].0.epoch_id });
+    if let Some(pair) = labelled
+        .windows(2)
+        .find(|pair| pair[0].0.epoch_id == pair[1].0.epoch_id)
+    {
+        return Err(Error::DuplicateEpoch {
+            epoch_id: pair[0].0.epoch_id,
+        });
     }
     if labelled.is_empty() {
         return Err(Error::Unlabelled { epochs: rows.len() });
     }
     let classes: BTreeSet<i32> = labelled.iter().map(|&(_, label)| label).collect();
     if classes.len() < 2 {
-        return Err(Error::OneClass { label: labelled[0].1, epochs: labelled.len() });
+        return Err(Error::OneClass {
+            label: labelled[0].1,
+            epochs: labelled.len(),
+        });
     }
     let mut out = match protocol {
         Protocol::WithinSubject => windows::deal(&labelled, folds, seed)?,
@@ -56,7 +66,10 @@ pub fn assign(
         }
         Protocol::CrossSubject => {
             let units = units::collect(&labelled, "subject", seed, |row| {
-                ((row.dataset.as_str(), row.subject.as_str(), "", 0), ("", ""))
+                (
+                    (row.dataset.as_str(), row.subject.as_str(), "", 0),
+                    ("", ""),
+                )
             });
             units::deal(&units, protocol, folds, seed)?
         }
@@ -79,7 +92,13 @@ fn check_parts(out: &[Assignment], protocol: Protocol, folds: usize, units: usiz
     for fold in 0..folds as i32 {
         for role in Role::ALL {
             if !seen.contains_key(&(fold, role)) {
-                return Err(Error::EmptyPart { protocol, folds, fold, role, units });
+                return Err(Error::EmptyPart {
+                    protocol,
+                    folds,
+                    fold,
+                    role,
+                    units,
+                });
             }
         }
     }

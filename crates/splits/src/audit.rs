@@ -122,7 +122,10 @@ pub fn audit(rows: &[Row], assignments: &[Assignment], protocol: Protocol) -> Au
             let part = |role: Role| parts.get(&role).unwrap_or(&empty).as_slice();
             FoldAudit {
                 fold,
-                roles: Role::ALL.iter().map(|&role| (role, role_counts(part(role)))).collect(),
+                roles: Role::ALL
+                    .iter()
+                    .map(|&role| (role, role_counts(part(role))))
+                    .collect(),
                 pairs: Role::PAIRS
                     .iter()
                     .map(|&(a, b)| pairs::compare(a, part(a), b, part(b)))
@@ -132,7 +135,10 @@ pub fn audit(rows: &[Row], assignments: &[Assignment], protocol: Protocol) -> Au
         })
         .collect();
     let assigned: BTreeSet<u64> = sorted.iter().map(|a| a.epoch_id).collect();
-    let mut used: Vec<&Row> = assigned.iter().filter_map(|id| by_id.get(id).copied()).collect();
+    let mut used: Vec<&Row> = assigned
+        .iter()
+        .filter_map(|id| by_id.get(id).copied())
+        .collect();
     used.sort_by_key(|row| row.epoch_id);
     let alone = alone::mean(folds.iter().map(|f| &f.alone));
     let purity = alone::purity(&used);
@@ -166,9 +172,21 @@ fn role_counts(rows: &[&Row]) -> RoleCounts {
     }
     RoleCounts {
         epochs: rows.len() as u64,
-        trials: rows.iter().map(|r| r.trial_key()).collect::<BTreeSet<_>>().len() as u64,
-        recordings: rows.iter().map(|r| r.recording_key()).collect::<BTreeSet<_>>().len() as u64,
-        subjects: rows.iter().map(|r| r.subject_key()).collect::<BTreeSet<_>>().len() as u64,
+        trials: rows
+            .iter()
+            .map(|r| r.trial_key())
+            .collect::<BTreeSet<_>>()
+            .len() as u64,
+        recordings: rows
+            .iter()
+            .map(|r| r.recording_key())
+            .collect::<BTreeSet<_>>()
+            .len() as u64,
+        subjects: rows
+            .iter()
+            .map(|r| r.subject_key())
+            .collect::<BTreeSet<_>>()
+            .len() as u64,
         labels,
     }
 }
@@ -203,7 +221,11 @@ fn findings(
         not_tested_once: tested.values().filter(|&&n| n != 1).count() as u64,
         empty_parts: folds
             .values()
-            .flat_map(|parts| Role::ALL.iter().map(|role| parts.get(role).map_or(0, Vec::len)))
+            .flat_map(|parts| {
+                Role::ALL
+                    .iter()
+                    .map(|role| parts.get(role).map_or(0, Vec::len))
+            })
             .filter(|&n| n == 0)
             .count() as u64,
     }
@@ -221,9 +243,15 @@ fn broken(protocol: Protocol, findings: &Findings, folds: &[FoldAudit]) -> Vec<S
         say(1, "split without a single fold");
     }
     say(findings.unknown, "assigned epoch(s) are not in the lake");
-    say(findings.assigned_unlabelled, "assigned epoch(s) have no label");
+    say(
+        findings.assigned_unlabelled,
+        "assigned epoch(s) have no label",
+    );
     say(findings.repeated, "epoch(s) stand twice in one part");
-    say(findings.not_tested_once, "epoch(s) are not tested exactly once over the folds");
+    say(
+        findings.not_tested_once,
+        "epoch(s) are not tested exactly once over the folds",
+    );
     say(findings.empty_parts, "part(s) of a fold are empty");
     for fold in folds {
         for pair in &fold.pairs {
@@ -239,12 +267,7 @@ fn broken(protocol: Protocol, findings: &Findings, folds: &[FoldAudit]) -> Vec<S
 }
 
 /// Sentences on what the counts mean for a reader.
-fn notes(
-    findings: &Findings,
-    folds: &[FoldAudit],
-    alone: &Alone,
-    purity: &Purity,
-) -> Vec<String> {
+fn notes(findings: &Findings, folds: &[FoldAudit], alone: &Alone, purity: &Purity) -> Vec<String> {
     let mut notes = Vec::new();
     if findings.unlabelled > 0 {
         notes.push(format!(
@@ -258,7 +281,11 @@ fn notes(
             findings.missing
         ));
     }
-    let near: u64 = folds.iter().flat_map(|f| &f.pairs).map(|p| p.neighbours_in_time).sum();
+    let near: u64 = folds
+        .iter()
+        .flat_map(|f| &f.pairs)
+        .map(|p| p.neighbours_in_time)
+        .sum();
     if near > 0 {
         notes.push(format!(
             "{near} pairs of epochs less than one epoch apart in time lie on two sides; they share the recording's slow state."
@@ -322,8 +349,19 @@ fn epochs_digest(used: &[&Row]) -> String {
             "{:?}",
             (
                 row.epoch_id,
-                (&row.dataset, &row.subject, &row.session, &row.run, &row.recording),
-                (row.trial, row.epoch, row.onset.to_bits(), row.seconds.to_bits()),
+                (
+                    &row.dataset,
+                    &row.subject,
+                    &row.session,
+                    &row.run,
+                    &row.recording
+                ),
+                (
+                    row.trial,
+                    row.epoch,
+                    row.onset.to_bits(),
+                    row.seconds.to_bits()
+                ),
                 (row.label, &row.content_id, &row.stimuli),
             )
         );

@@ -12,9 +12,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// A protocol name that does not exist.
-    #[error(
-        "unknown protocol {found:?}; expected within-subject, between-trial or cross-subject"
-    )]
+    #[error("unknown protocol {found:?}; expected within-subject, between-trial or cross-subject")]
     Protocol {
         /// The name given.
         found: String,
@@ -104,7 +102,9 @@ pub enum Error {
         known: String,
     },
     /// The data set is there in several recipes.
-    #[error("data set {dataset:?} is in the lake under the recipes {recipes}; name one with --recipe")]
+    #[error(
+        "data set {dataset:?} is in the lake under the recipes {recipes}; name one with --recipe"
+    )]
     Recipes {
         /// Data set.
         dataset: String,
@@ -166,6 +166,10 @@ impl Error {
     /// Wraps a system error with what was tried on which path.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_path_buf();
-        move |source| Self::Io { action, path, source }
+        move |source| Self::Io {
+            action,
+            path,
+            source,
+        }
     }
 }

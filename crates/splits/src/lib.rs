@@ -15,12 +15,12 @@ mod summary;
 
 pub use assign::{VAL_SHARE, assign};
 pub use audit::{
-    Alone, Audit, Balance, FoldAudit, Findings, KeyAlone, PairAudit, Purity, RoleCounts, audit,
+    Alone, Audit, Balance, Findings, FoldAudit, KeyAlone, PairAudit, Purity, RoleCounts, audit,
 };
 pub use error::{Error, Result};
 pub use protocol::{Protocol, Role};
 pub use row::{Assignment, Row};
 pub use store::{
-    Clearance, DEFAULT_FOLDS, Reaudit, Split, SplitRequest, StoredAudit, check_for_training, create,
-    default_name, list, load, reaudit, rows, stored_audit,
+    Clearance, DEFAULT_FOLDS, Reaudit, Split, SplitRequest, StoredAudit, check_for_training,
+    create, default_name, list, load, reaudit, rows, stored_audit,
 };

@@ -66,7 +66,9 @@ impl FromStr for Protocol {
         Self::ALL
             .into_iter()
             .find(|p| p.name() == wanted)
-            .ok_or_else(|| Error::Protocol { found: text.to_owned() })
+            .ok_or_else(|| Error::Protocol {
+                found: text.to_owned(),
+            })
     }
 }
 
@@ -86,8 +88,11 @@ impl Role {
     /// All roles.
     pub const ALL: [Self; 3] = [Self::Train, Self::Val, Self::Test];
     /// Pairs of roles that an audit compares.
-    pub const PAIRS: [(Self, Self); 3] =
-        [(Self::Train, Self::Val), (Self::Train, Self::Test), (Self::Val, Self::Test)];
+    pub const PAIRS: [(Self, Self); 3] = [
+        (Self::Train, Self::Val),
+        (Self::Train, Self::Test),
+        (Self::Val, Self::Test),
+    ];
 
     /// Name as the table has it.
     pub fn name(self) -> &'static str {
@@ -112,6 +117,8 @@ impl FromStr for Role {
         Self::ALL
             .into_iter()
             .find(|r| r.name() == text)
-            .ok_or_else(|| Error::Role { found: text.to_owned() })
+            .ok_or_else(|| Error::Role {
+                found: text.to_owned(),
+            })
     }
 }

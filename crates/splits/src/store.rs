@@ -143,10 +143,20 @@ impl Clearance {
 /// The name a split gets when none is given, e.g. `eegmat-cross-subject-s0`; folds other than
 /// [`DEFAULT_FOLDS`] are in it (`-f20`), so that two requests do not collide.
 pub fn default_name(dataset: &str, protocol: Protocol, folds: usize, seed: u64) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() {
+            c.to_ascii_lowercase()
+        } else {
+            '-'
+        }
+    };
     let dataset: String = dataset.chars().map(plain).collect();
     let dataset = dataset.trim_matches('-');
-    let folds = if folds == DEFAULT_FOLDS { String::new() } else { format!("-f{folds}") };
+    let folds = if folds == DEFAULT_FOLDS {
+        String::new()
+    } else {
+        format!("-f{folds}")
+    };
     let dataset = if dataset.is_empty() { "split" } else { dataset };
     format!("{dataset}-{protocol}{folds}-s{seed}")
 }
@@ -157,7 +167,9 @@ fn check_name(name: &str) -> Result<()> {
     if starts && name.len() <= 100 && name.chars().all(allowed) {
         Ok(())
     } else {
-        Err(Error::Name { found: name.to_owned() })
+        Err(Error::Name {
+            found: name.to_owned(),
+        })
     }
 }
 
@@ -175,7 +187,10 @@ pub async fn create(lake: &Lake, request: &SplitRequest) -> Result<(Split, Audit
     let protocol = request.protocol;
     let folds = request.folds.unwrap_or_else(|| {
         let labelled = rows.iter().filter(|row| row.label.is_some());
-        let subjects = labelled.map(|row| row.subject.as_str()).collect::<BTreeSet<_>>().len();
+        let subjects = labelled
+            .map(|row| row.subject.as_str())
+            .collect::<BTreeSet<_>>()
+            .len();
         if protocol == Protocol::CrossSubject && subjects >= 3 {
             subjects.min(DEFAULT_FOLDS)
         } else {
@@ -218,8 +233,10 @@ pub async fn create(lake: &Lake, request: &SplitRequest) -> Result<(Split, Audit
     }
     // An old proof must not stand beside a new table, whatever interrupts this.
     proof::remove(&folder)?;
-    let subjects: BTreeMap<u64, &str> =
-        rows.iter().map(|row| (row.epoch_id, row.subject.as_str())).collect();
+    let subjects: BTreeMap<u64, &str> = rows
+        .iter()
+        .map(|row| (row.epoch_id, row.subject.as_str()))
+        .collect();
     table::write(lake, &split, &subjects)?;
     proof::write(&folder, &proof)?;
     Ok((split, audit))
@@ -272,7 +289,10 @@ pub fn stored_audit(lake: &Lake, name: &str) -> Result<StoredAudit> {
         } else {
             format!("; it has {}", known.join(", "))
         };
-        return Err(Error::NotFound { name: name.to_owned(), known });
+        return Err(Error::NotFound {
+            name: name.to_owned(),
+            known,
+        });
     }
     proof::read(&folder)
 }
@@ -291,7 +311,11 @@ pub fn list(lake: &Lake) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in entries {
         let entry = entry.map_err(Error::io("list", &folder))?;
-        let name = entry.file_name().to_string_lossy().strip_prefix("split=").map(str::to_owned);
+        let name = entry
+            .file_name()
+            .to_string_lossy()
+            .strip_prefix("split=")
+            .map(str::to_owned);
         if let Some(name) = name
             && entry.path().join(proof::FILE).is_file()
         {
@@ -309,12 +333,17 @@ pub fn list(lake: &Lake) -> Result<Vec<String>> {
 pub async fn reaudit(lake: &Lake, name: &str) -> Result<Reaudit> {
     let stored = stored_audit(lake, name)?;
     let split = load(lake, name).await?;
-    let source = read::Source { dataset: split.dataset.clone(), recipe: split.recipe.clone() };
+    let source = read::Source {
+        dataset: split.dataset.clone(),
+        recipe: split.recipe.clone(),
+    };
     let rows = read::rows_of(lake, &source).await?;
     let audit = audit(&rows, &split.assignments, split.protocol);
     let mut changed = Vec::new();
     if audit.assignments_digest != stored.audit.assignments_digest {
-        changed.push("the stored table is not the one that was audited when the split was made".to_owned());
+        changed.push(
+            "the stored table is not the one that was audited when the split was made".to_owned(),
+        );
     }
     if audit.epochs_digest != stored.audit.epochs_digest {
         changed.push(
@@ -322,9 +351,17 @@ pub async fn reaudit(lake: &Lake, name: &str) -> Result<Reaudit> {
         );
     }
     if audit.folds.len() != stored.folds {
-        changed.push(format!("the table has {} folds, {} were made", audit.folds.len(), stored.folds));
+        changed.push(format!(
+            "the table has {} folds, {} were made",
+            audit.folds.len(),
+            stored.folds
+        ));
     }
-    Ok(Reaudit { split, audit, changed })
+    Ok(Reaudit {
+        split,
+        audit,
+        changed,
+    })
 }
 
 /// Audits a stored split again and decides whether training may use it: refused when its promise
@@ -336,14 +373,33 @@ pub async fn reaudit(lake: &Lake, name: &str) -> Result<Reaudit> {
 /// # Errors
 /// [`Error::Refused`] with the reasons, and what [`reaudit`] gives.
 pub async fn check_for_training(lake: &Lake, name: &str, allow_leaky: bool) -> Result<Clearance> {
-    let Reaudit { split, audit, changed } = reaudit(lake, name).await?;
-    let forced: Vec<String> = changed.into_iter().chain(audit.broken.iter().cloned()).collect();
+    let Reaudit {
+        split,
+        audit,
+        changed,
+    } = reaudit(lake, name).await?;
+    let forced: Vec<String> = changed
+        .into_iter()
+        .chain(audit.broken.iter().cloned())
+        .collect();
     if !forced.is_empty() && !allow_leaky {
-        let mut reason = forced.iter().take(3).cloned().collect::<Vec<_>>().join("; ");
+        let mut reason = forced
+            .iter()
+            .take(3)
+            .cloned()
+            .collect::<Vec<_>>()
+            .join("; ");
         if forced.len() > 3 {
             reason.push_str(&format!("; and {} more", forced.len() - 3));
         }
-        return Err(Error::Refused { name: name.to_owned(), reason });
+        return Err(Error::Refused {
+            name: name.to_owned(),
+            reason,
+        });
     }
-    Ok(Clearance { split, audit, forced })
+    Ok(Clearance {
+        split,
+        audit,
+        forced,
+    })
 }

@@ -11,7 +11,11 @@ impl From<&Audit> for AuditSummary {
                 fold: fold.fold,
                 a: pair.a.to_string(),
                 b: pair.b.to_string(),
-                counts: pair.counts().into_iter().map(|(name, n)| (name.to_owned(), n)).collect(),
+                counts: pair
+                    .counts()
+                    .into_iter()
+                    .map(|(name, n)| (name.to_owned(), n))
+                    .collect(),
             })
         });
         let alone = |what: &str, key: Option<KeyAlone>| {

@@ -120,7 +120,10 @@ fn sizes(assignments: &[Assignment]) -> BTreeMap<(i32, Role), usize> {
 fn within_subject_is_70_10_20_and_stratified() {
     let rows = corpus(3, 10, 20);
     let assignments = assign(&rows, Protocol::WithinSubject, 5, 1).unwrap();
-    let label: BTreeMap<u64, i32> = rows.iter().map(|r| (r.epoch_id, r.label.unwrap())).collect();
+    let label: BTreeMap<u64, i32> = rows
+        .iter()
+        .map(|r| (r.epoch_id, r.label.unwrap()))
+        .collect();
     for ((_, role), n) in sizes(&assignments) {
         let expected = match role {
             Role::Train => 420,
@@ -132,10 +135,16 @@ fn within_subject_is_70_10_20_and_stratified() {
     for fold in 0..5 {
         for role in Role::ALL {
             let mut by_label = [0_usize; 2];
-            for a in assignments.iter().filter(|a| a.fold == fold && a.role == role) {
+            for a in assignments
+                .iter()
+                .filter(|a| a.fold == fold && a.role == role)
+            {
                 by_label[label[&a.epoch_id] as usize] += 1;
             }
-            assert!(by_label[0].abs_diff(by_label[1]) <= 6, "fold {fold} {role}: {by_label:?}");
+            assert!(
+                by_label[0].abs_diff(by_label[1]) <= 6,
+                "fold {fold} {role}: {by_label:?}"
+            );
         }
     }
 }
@@ -165,7 +174,12 @@ fn two_trials_a_subject_still_give_every_fold_both_classes() {
         let audit = audit(&rows, &assignments, Protocol::BetweenTrial);
         for fold in &audit.folds {
             for role in Role::ALL {
-                assert_eq!(fold.roles[&role].labels.len(), 2, "fold {} {role}", fold.fold);
+                assert_eq!(
+                    fold.roles[&role].labels.len(),
+                    2,
+                    "fold {} {role}",
+                    fold.fold
+                );
             }
         }
     }
@@ -179,7 +193,14 @@ fn as_many_folds_as_subjects_leaves_one_out() {
     assert!(audit.holds);
     for fold in &audit.folds {
         let subjects = |role| fold.roles[&role].subjects;
-        assert_eq!((subjects(Role::Test), subjects(Role::Val), subjects(Role::Train)), (1, 1, 4));
+        assert_eq!(
+            (
+                subjects(Role::Test),
+                subjects(Role::Val),
+                subjects(Role::Train)
+            ),
+            (1, 1, 4)
+        );
     }
     let error = assign(&rows, Protocol::CrossSubject, 7, 9).unwrap_err();
     assert_eq!(
@@ -187,7 +208,10 @@ fn as_many_folds_as_subjects_leaves_one_out() {
         "cross-subject with 7 folds needs at least 7 subjects, found 6; ask for fewer folds or ingest more subjects"
     );
     let two = assign(&corpus(2, 4, 5), Protocol::CrossSubject, 2, 9).unwrap_err();
-    assert!(two.to_string().contains("at least 3 subjects, found 2"), "{two}");
+    assert!(
+        two.to_string().contains("at least 3 subjects, found 2"),
+        "{two}"
+    );
 }
 
 #[test]
@@ -199,8 +223,18 @@ fn labels_that_belong_to_subjects_are_spread_over_folds() {
     }
     let assignments = assign(&rows, Protocol::CrossSubject, 3, 4).unwrap();
     for fold in audit(&rows, &assignments, Protocol::CrossSubject).folds {
-        assert_eq!(fold.roles[&Role::Test].labels.len(), 2, "fold {}", fold.fold);
-        assert_eq!(fold.roles[&Role::Train].labels.len(), 2, "fold {}", fold.fold);
+        assert_eq!(
+            fold.roles[&Role::Test].labels.len(),
+            2,
+            "fold {}",
+            fold.fold
+        );
+        assert_eq!(
+            fold.roles[&Role::Train].labels.len(),
+            2,
+            "fold {}",
+            fold.fold
+        );
     }
 }
 
@@ -218,7 +252,9 @@ fn the_seed_decides() {
 fn what_cannot_be_split_is_refused() {
     let rows = corpus(4, 4, 4);
     let text = |rows: &[Row], folds| {
-        assign(rows, Protocol::BetweenTrial, folds, 0).unwrap_err().to_string()
+        assign(rows, Protocol::BetweenTrial, folds, 0)
+            .unwrap_err()
+            .to_string()
     };
     assert_eq!(text(&rows, 1), "expected 2 to 10000 folds, found 1");
     let mut same = rows.clone();
@@ -237,6 +273,15 @@ fn names_read_back() {
     for protocol in Protocol::ALL {
         assert_eq!(protocol.to_string().parse::<Protocol>().unwrap(), protocol);
     }
-    assert_eq!("Cross_Subject".parse::<Protocol>().unwrap(), Protocol::CrossSubject);
-    assert!("random".parse::<Protocol>().unwrap_err().to_string().contains("between-trial"));
+    assert_eq!(
+        "Cross_Subject".parse::<Protocol>().unwrap(),
+        Protocol::CrossSubject
+    );
+    assert!(
+        "random"
+            .parse::<Protocol>()
+            .unwrap_err()
+            .to_string()
+            .contains("between-trial")
+    );
 }

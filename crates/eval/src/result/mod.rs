@@ -8,8 +8,8 @@ mod types;
 
 pub use score::{ScoreOptions, score};
 pub use types::{
-    AuditAlone, AuditPair, AuditSummary, CurvePoint, DataCounts, FoldCurve, GroupScore, Prediction, RunMeta,
-    RunSummary, Scores, Spread,
+    AuditAlone, AuditPair, AuditSummary, CurvePoint, DataCounts, FoldCurve, GroupScore, Prediction,
+    RunMeta, RunSummary, Scores, Spread,
 };
 
 use crate::Result;

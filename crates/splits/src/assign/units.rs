@@ -36,10 +36,19 @@ pub(super) fn collect<'a>(
         .into_iter()
         .map(|((key, group), (labels, epochs))| {
             let most = labels.values().copied().max().unwrap_or_default();
-            let label = labels.iter().find(|(_, n)| **n == most).map_or(0, |(label, _)| *label);
+            let label = labels
+                .iter()
+                .find(|(_, n)| **n == most)
+                .map_or(0, |(label, _)| *label);
             let key = format!("{key:?}");
             let lot = lot(seed, purpose, &[key.as_bytes()]);
-            Unit { group, label, lot, key, epochs }
+            Unit {
+                group,
+                label,
+                lot,
+                key,
+                epochs,
+            }
         })
         .collect();
     units.sort_by(|a, b| (a.group, a.label, a.lot, &a.key).cmp(&(b.group, b.label, b.lot, &b.key)));
@@ -53,17 +62,31 @@ pub(super) fn deal(
     folds: usize,
     seed: u64,
 ) -> Result<Vec<Assignment>> {
-    let what = if protocol == Protocol::CrossSubject { "subject" } else { "trial" };
+    let what = if protocol == Protocol::CrossSubject {
+        "subject"
+    } else {
+        "trial"
+    };
     // One to test, one to validate, one to train.
     let needed = folds.max(3);
     if units.len() < needed {
-        return Err(Error::TooFewUnits { protocol, what, needed, found: units.len(), folds });
+        return Err(Error::TooFewUnits {
+            protocol,
+            what,
+            needed,
+            found: units.len(),
+            folds,
+        });
     }
     let tested = test_folds(units, folds, seed);
     let mut out = Vec::new();
     for fold in 0..folds {
-        let others: Vec<&Unit<'_>> =
-            units.iter().zip(&tested).filter(|(_, t)| **t != fold).map(|(unit, _)| unit).collect();
+        let others: Vec<&Unit<'_>> = units
+            .iter()
+            .zip(&tested)
+            .filter(|(_, t)| **t != fold)
+            .map(|(unit, _)| unit)
+            .collect();
         let val = validation(&others, units.len(), fold, seed);
         let mut others = 0;
         for (unit, &test) in units.iter().zip(&tested) {
@@ -107,12 +130,19 @@ fn test_folds(units: &[Unit<'_>], folds: usize, seed: u64) -> Vec<usize> {
             .min_by_key(|&f| {
                 let s = &state[f];
                 (
-                    s.group_label.get(&(group, unit.label)).copied().unwrap_or(0),
+                    s.group_label
+                        .get(&(group, unit.label))
+                        .copied()
+                        .unwrap_or(0),
                     s.label.get(&unit.label).copied().unwrap_or(0),
                     s.group.get(&group).copied().unwrap_or(0),
                     s.units,
                     s.epochs,
-                    lot(seed, "fold", &[&(f as u64).to_le_bytes(), unit.key.as_bytes()]),
+                    lot(
+                        seed,
+                        "fold",
+                        &[&(f as u64).to_le_bytes(), unit.key.as_bytes()],
+                    ),
                 )
             })
             .unwrap_or(0);
@@ -139,7 +169,11 @@ fn validation(others: &[&Unit<'_>], all: usize, fold: usize, seed: u64) -> Vec<u
     let mut chosen = Vec::new();
     for candidates in by_label.values_mut() {
         let draw = |i: usize| {
-            lot(seed, "val", &[&(fold as u64).to_le_bytes(), others[i].key.as_bytes()])
+            lot(
+                seed,
+                "val",
+                &[&(fold as u64).to_le_bytes(), others[i].key.as_bytes()],
+            )
         };
         candidates.sort_by_key(|&i| draw(i));
         let mut rank: BTreeMap<SubjectKey<'_>, usize> = BTreeMap::new();
@@ -160,7 +194,9 @@ fn validation(others: &[&Unit<'_>], all: usize, fold: usize, seed: u64) -> Vec<u
     }
     if chosen.is_empty() && others.len() > 1 {
         // Every label has a single unit left: one of them validates, the rest trains.
-        chosen.extend((0..others.len()).min_by_key(|&i| lot(seed, "val", &[others[i].key.as_bytes()])));
+        chosen.extend(
+            (0..others.len()).min_by_key(|&i| lot(seed, "val", &[others[i].key.as_bytes()])),
+        );
     }
     chosen
 }

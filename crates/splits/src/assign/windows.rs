@@ -13,7 +13,10 @@ pub(super) fn deal(rows: &[(&Row, i32)], folds: usize, seed: u64) -> Result<Vec<
     for &(row, label) in rows {
         let id = row.epoch_id;
         let order = lot(seed, "window", &[&id.to_le_bytes()]);
-        subjects.entry(row.subject_key()).or_default().push((label, order, id));
+        subjects
+            .entry(row.subject_key())
+            .or_default()
+            .push((label, order, id));
     }
     let mut out = Vec::with_capacity(rows.len() * folds);
     // Share of the non-test windows, so that validation is VAL_SHARE of all; one half at most.
@@ -33,9 +36,17 @@ pub(super) fn deal(rows: &[(&Row, i32)], folds: usize, seed: u64) -> Result<Vec<
                 } else {
                     let before = (others * share + phase).floor();
                     others += 1.0;
-                    if (others * share + phase).floor() > before { Role::Val } else { Role::Train }
+                    if (others * share + phase).floor() > before {
+                        Role::Val
+                    } else {
+                        Role::Train
+                    }
                 };
-                out.push(Assignment { fold: fold as i32, role, epoch_id });
+                out.push(Assignment {
+                    fold: fold as i32,
+                    role,
+                    epoch_id,
+                });
             }
         }
     }

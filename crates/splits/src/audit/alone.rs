@@ -71,7 +71,10 @@ fn count<'a, K: Ord>(rows: &[&'a Row], key: impl Fn(&'a Row) -> Option<K>) -> Co
 /// The most frequent label, the smallest on a tie.
 fn majority(labels: &BTreeMap<i32, u64>) -> Option<i32> {
     let most = labels.values().max()?;
-    labels.iter().find(|(_, n)| *n == most).map(|(label, _)| *label)
+    labels
+        .iter()
+        .find(|(_, n)| *n == most)
+        .map(|(label, _)| *label)
 }
 
 /// Scores identities on one fold.
@@ -108,7 +111,10 @@ fn alone<'a, K: Ord>(
     if known == 0 {
         return None;
     }
-    let sum: f64 = recall.values().map(|&(right, all)| right as f64 / all as f64).sum();
+    let sum: f64 = recall
+        .values()
+        .map(|&(right, all)| right as f64 / all as f64)
+        .sum();
     Some(KeyAlone {
         balanced_accuracy: sum / recall.len() as f64,
         chance: 1.0 / recall.len() as f64,
@@ -142,12 +148,18 @@ pub(super) fn mean<'a>(folds: impl Iterator<Item = &'a Alone> + Clone) -> Alone 
 pub(super) fn purity(rows: &[&Row]) -> Purity {
     fn share<K: Ord>(counts: &Counts<K>) -> Option<f64> {
         let all: u64 = counts.values().flat_map(BTreeMap::values).sum();
-        let most: u64 = counts.values().filter_map(|labels| labels.values().max()).sum();
+        let most: u64 = counts
+            .values()
+            .filter_map(|labels| labels.values().max())
+            .sum();
         (all > 0).then(|| most as f64 / all as f64)
     }
     let recordings = count(rows, |row| Some(row.recording_key()));
-    let several: BTreeSet<_> =
-        recordings.iter().filter(|(_, labels)| labels.len() > 1).map(|(key, _)| key).collect();
+    let several: BTreeSet<_> = recordings
+        .iter()
+        .filter(|(_, labels)| labels.len() > 1)
+        .map(|(key, _)| key)
+        .collect();
     Purity {
         trial: share(&count(rows, |row| Some(row.trial_key()))).unwrap_or(0.0),
         recording: share(&recordings).unwrap_or(0.0),

@@ -62,9 +62,12 @@ impl PairAudit {
     pub(super) fn promised(&self, protocol: Protocol) -> Vec<(&'static str, f64)> {
         let promised: &[&str] = match protocol {
             Protocol::WithinSubject => &["shared epochs", "overlapping seconds"],
-            Protocol::BetweenTrial => {
-                &["shared epochs", "overlapping seconds", "adjacent epochs", "shared trials"]
-            }
+            Protocol::BetweenTrial => &[
+                "shared epochs",
+                "overlapping seconds",
+                "adjacent epochs",
+                "shared trials",
+            ],
             Protocol::CrossSubject => &[
                 "shared epochs",
                 "overlapping seconds",
@@ -127,7 +130,10 @@ fn known<'a, K: Ord>(
     right: &[&'a Row],
     key: impl Fn(&'a Row) -> Option<K> + Copy,
 ) -> Option<u64> {
-    left.iter().chain(right).any(|row| key(row).is_some()).then(|| shared(left, right, key))
+    left.iter()
+        .chain(right)
+        .any(|row| key(row).is_some())
+        .then(|| shared(left, right, key))
 }
 
 fn shared_stimuli(left: &[&Row], right: &[&Row]) -> Option<u64> {
@@ -142,8 +148,10 @@ fn shared_stimuli(left: &[&Row], right: &[&Row]) -> Option<u64> {
 
 /// Pairs of consecutive windows of one trial across the sides.
 fn adjacent(left: &[&Row], right: &[&Row]) -> u64 {
-    let right: HashSet<(TrialKey<'_>, i32)> =
-        right.iter().map(|row| (row.trial_key(), row.epoch)).collect();
+    let right: HashSet<(TrialKey<'_>, i32)> = right
+        .iter()
+        .map(|row| (row.trial_key(), row.epoch))
+        .collect();
     left.iter()
         .flat_map(|row| {
             [row.epoch.checked_sub(1), row.epoch.checked_add(1)]
@@ -159,7 +167,9 @@ fn adjacent(left: &[&Row], right: &[&Row]) -> u64 {
 fn timelines<'a>(rows: &[&'a Row]) -> BTreeMap<TrialKey<'a>, Vec<(f64, f64)>> {
     let mut out: BTreeMap<TrialKey<'a>, Vec<(f64, f64)>> = BTreeMap::new();
     for row in rows {
-        out.entry(row.recording_key()).or_default().push((row.onset, row.stop()));
+        out.entry(row.recording_key())
+            .or_default()
+            .push((row.onset, row.stop()));
     }
     for spans in out.values_mut() {
         spans.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
@@ -199,7 +209,10 @@ fn overlap(left: &[(f64, f64)], right: &[(f64, f64)]) -> f64 {
 /// Pairs with less than one epoch (the length of the left one) between them; overlapping and
 /// identical epochs count. `right` is sorted by start.
 fn neighbours(left: &[(f64, f64)], right: &[(f64, f64)]) -> u64 {
-    let longest = right.iter().map(|(start, stop)| stop - start).fold(0.0, f64::max);
+    let longest = right
+        .iter()
+        .map(|(start, stop)| stop - start)
+        .fold(0.0, f64::max);
     left.iter()
         .map(|&(start, stop)| {
             let length = stop - start;

@@ -15,8 +15,10 @@ pub(super) const FORMAT: u32 = 1;
 /// Writes the proof: a temporary file, synced, renamed, and the folder synced.
 pub(super) fn write(folder: &Path, proof: &StoredAudit) -> Result<()> {
     let path = folder.join(FILE);
-    let mut text = serde_json::to_vec_pretty(proof)
-        .map_err(|e| Error::Stored { path: path.clone(), message: e.to_string() })?;
+    let mut text = serde_json::to_vec_pretty(proof).map_err(|e| Error::Stored {
+        path: path.clone(),
+        message: e.to_string(),
+    })?;
     text.push(b'\n');
     let temporary = folder.join(format!(".{FILE}.{}.mmpipe-tmp", std::process::id()));
     let attempt = || -> std::io::Result<()> {
@@ -56,9 +58,12 @@ pub(super) fn read(folder: &Path) -> Result<StoredAudit> {
         }
         Err(e) => return Err(Error::io("read", &path)(e)),
     };
-    let wrong = |message: String| Error::Stored { path: path.clone(), message };
-    let value: serde_json::Value =
-        serde_json::from_slice(&text).map_err(|e| wrong(format!("not JSON: {e}; make the split again")))?;
+    let wrong = |message: String| Error::Stored {
+        path: path.clone(),
+        message,
+    };
+    let value: serde_json::Value = serde_json::from_slice(&text)
+        .map_err(|e| wrong(format!("not JSON: {e}; make the split again")))?;
     // The version first: a newer format need not have these fields.
     match value.get("format").and_then(serde_json::Value::as_u64) {
         Some(found) if found == u64::from(FORMAT) => {}

@@ -21,32 +21,51 @@ pub(super) fn quoted(value: &str) -> String {
 
 /// Finds a data set in the lake, by its name in any case, and the recipe to use.
 pub(super) async fn source(lake: &Lake, dataset: &str, recipe: Option<&str>) -> Result<Source> {
-    let batches =
-        lake.query("SELECT DISTINCT dataset, recipe FROM eeg ORDER BY dataset, recipe").await?;
+    let batches = lake
+        .query("SELECT DISTINCT dataset, recipe FROM eeg ORDER BY dataset, recipe")
+        .await?;
     let mut found: Vec<(String, String)> = Vec::new();
     for batch in &batches {
         let columns = Columns { batch };
         let (datasets, recipes) = (columns.text("dataset")?, columns.text("recipe")?);
-        found.extend((0..batch.num_rows()).filter_map(|i| Some((text(&datasets, i)?, text(&recipes, i)?))));
+        found.extend(
+            (0..batch.num_rows()).filter_map(|i| Some((text(&datasets, i)?, text(&recipes, i)?))),
+        );
     }
     let mut names: Vec<&str> = found.iter().map(|(d, _)| d.as_str()).collect();
     names.dedup();
     let exact = names.iter().find(|name| **name == dataset);
     let name = exact.or_else(|| names.iter().find(|name| name.eq_ignore_ascii_case(dataset)));
     let Some(name) = name else {
-        let known = if names.is_empty() { String::new() } else { format!("; it has {}", names.join(", ")) };
-        return Err(Error::NoEpochs { dataset: dataset.to_owned(), known });
+        let known = if names.is_empty() {
+            String::new()
+        } else {
+            format!("; it has {}", names.join(", "))
+        };
+        return Err(Error::NoEpochs {
+            dataset: dataset.to_owned(),
+            known,
+        });
     };
-    let recipes: Vec<&str> =
-        found.iter().filter(|(d, _)| d == name).map(|(_, r)| r.as_str()).collect();
+    let recipes: Vec<&str> = found
+        .iter()
+        .filter(|(d, _)| d == name)
+        .map(|(_, r)| r.as_str())
+        .collect();
     let chosen = match (recipe, recipes.as_slice()) {
         (Some(wanted), known) => known.iter().find(|r| **r == wanted),
         (None, [only]) => Some(only),
         (None, several) => several.iter().find(|r| **r == "mindmix"),
     };
     match chosen {
-        Some(recipe) => Ok(Source { dataset: (*name).to_owned(), recipe: (*recipe).to_owned() }),
-        None => Err(Error::Recipes { dataset: (*name).to_owned(), recipes: recipes.join(", ") }),
+        Some(recipe) => Ok(Source {
+            dataset: (*name).to_owned(),
+            recipe: (*recipe).to_owned(),
+        }),
+        None => Err(Error::Recipes {
+            dataset: (*name).to_owned(),
+            recipes: recipes.join(", "),
+        }),
     }
 }
 
@@ -104,7 +123,10 @@ pub(super) async fn rows_of(lake: &Lake, source: &Source) -> Result<Vec<Row>> {
         }
     }
     if rows.is_empty() {
-        return Err(Error::NoEpochs { dataset: source.dataset.clone(), known: String::new() });
+        return Err(Error::NoEpochs {
+            dataset: source.dataset.clone(),
+            known: String::new(),
+        });
     }
     Ok(rows)
 }
@@ -112,13 +134,16 @@ pub(super) async fn rows_of(lake: &Lake, source: &Source) -> Result<Vec<Row>> {
 /// Samples an epoch: the width of the lake's eeg column.
 fn times(lake: &Lake) -> Result<i32> {
     let schema = lake.schema("eeg")?;
-    let width = schema.field_with_name("eeg").ok().and_then(|field| match field.data_type() {
-        DataType::List(item) => match item.data_type() {
-            DataType::FixedSizeList(_, n) => Some(*n),
+    let width = schema
+        .field_with_name("eeg")
+        .ok()
+        .and_then(|field| match field.data_type() {
+            DataType::List(item) => match item.data_type() {
+                DataType::FixedSizeList(_, n) => Some(*n),
+                _ => None,
+            },
             _ => None,
-        },
-        _ => None,
-    });
+        });
     width.ok_or_else(|| Error::Stored {
         path: lake.root().join("eeg"),
         message: "expected lists of fixed-size lists in column eeg".to_owned(),
@@ -137,15 +162,19 @@ pub(super) struct Columns<'a> {
 
 impl Columns<'_> {
     fn wrong(&self, name: &str, message: String) -> Error {
-        mmpipe_lake::Error::Column { table: "eeg".into(), column: name.into(), message }.into()
+        mmpipe_lake::Error::Column {
+            table: "eeg".into(),
+            column: name.into(),
+            message,
+        }
+        .into()
     }
 
     /// A column, cast to `kind`.
     pub(super) fn of(&self, name: &str, kind: &DataType) -> Result<ArrayRef> {
-        let column = self
-            .batch
-            .column_by_name(name)
-            .ok_or_else(|| self.wrong(name, "expected, but the query gave no such column".into()))?;
+        let column = self.batch.column_by_name(name).ok_or_else(|| {
+            self.wrong(name, "expected, but the query gave no such column".into())
+        })?;
         cast(column, kind).map_err(|e| self.wrong(name, e.to_string()))
     }
 
@@ -156,13 +185,18 @@ impl Columns<'_> {
 
     /// The sounds of each row, sorted, without the phase that a segment's key may carry.
     fn stimuli(&self) -> Result<Vec<Vec<String>>> {
-        let column = self
-            .batch
-            .column_by_name("stimuli")
-            .ok_or_else(|| self.wrong("stimuli", "expected, but the query gave no such column".into()))?;
-        let lists = column
-            .as_list_opt::<i32>()
-            .ok_or_else(|| self.wrong("stimuli", format!("expected a list, found {}", column.data_type())))?;
+        let column = self.batch.column_by_name("stimuli").ok_or_else(|| {
+            self.wrong(
+                "stimuli",
+                "expected, but the query gave no such column".into(),
+            )
+        })?;
+        let lists = column.as_list_opt::<i32>().ok_or_else(|| {
+            self.wrong(
+                "stimuli",
+                format!("expected a list, found {}", column.data_type()),
+            )
+        })?;
         let mut out = Vec::with_capacity(lists.len());
         for i in 0..lists.len() {
             if lists.is_null(i) {
@@ -170,10 +204,20 @@ impl Columns<'_> {
                 continue;
             }
             let items = lists.value(i);
-            let ids = items.as_struct_opt().and_then(|s| s.column_by_name("stimulus_id")).ok_or_else(
-                || self.wrong("stimuli", format!("expected structs with stimulus_id, found {}", items.data_type())),
-            )?;
-            let ids = cast(ids, &DataType::Utf8).map_err(|e| self.wrong("stimuli", e.to_string()))?;
+            let ids = items
+                .as_struct_opt()
+                .and_then(|s| s.column_by_name("stimulus_id"))
+                .ok_or_else(|| {
+                    self.wrong(
+                        "stimuli",
+                        format!(
+                            "expected structs with stimulus_id, found {}",
+                            items.data_type()
+                        ),
+                    )
+                })?;
+            let ids =
+                cast(ids, &DataType::Utf8).map_err(|e| self.wrong("stimuli", e.to_string()))?;
             let mut sounds: Vec<String> = (0..ids.len()).filter_map(|k| text(&ids, k)).collect();
             for sound in &mut sounds {
                 if let Some((base, phase)) = sound.rsplit_once('@')

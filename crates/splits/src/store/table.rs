@@ -15,17 +15,36 @@ use crate::{Assignment, Error, Protocol, Result};
 pub(super) fn write(lake: &Lake, split: &Split, subjects: &BTreeMap<u64, &str>) -> Result<()> {
     let rows = &split.assignments;
     let same = |value: &str| -> ArrayRef {
-        Arc::new(StringArray::from_iter_values(std::iter::repeat_n(value, rows.len())))
+        Arc::new(StringArray::from_iter_values(std::iter::repeat_n(
+            value,
+            rows.len(),
+        )))
     };
     let subject = |a: &Assignment| subjects.get(&a.epoch_id).copied().unwrap_or_default();
     let columns: Vec<(&str, ArrayRef)> = vec![
         ("split", same(&split.name)),
         ("protocol", same(split.protocol.name())),
         ("dataset", same(&split.dataset)),
-        ("subject", Arc::new(StringArray::from_iter_values(rows.iter().map(subject)))),
-        ("fold", Arc::new(Int32Array::from_iter_values(rows.iter().map(|a| a.fold)))),
-        ("role", Arc::new(StringArray::from_iter_values(rows.iter().map(|a| a.role.name())))),
-        ("epoch_id", Arc::new(UInt64Array::from_iter_values(rows.iter().map(|a| a.epoch_id)))),
+        (
+            "subject",
+            Arc::new(StringArray::from_iter_values(rows.iter().map(subject))),
+        ),
+        (
+            "fold",
+            Arc::new(Int32Array::from_iter_values(rows.iter().map(|a| a.fold))),
+        ),
+        (
+            "role",
+            Arc::new(StringArray::from_iter_values(
+                rows.iter().map(|a| a.role.name()),
+            )),
+        ),
+        (
+            "epoch_id",
+            Arc::new(UInt64Array::from_iter_values(
+                rows.iter().map(|a| a.epoch_id),
+            )),
+        ),
     ];
     let batch = RecordBatch::try_from_iter(columns).map_err(mmpipe_lake::Error::from)?;
     mmpipe_lake::write_table(lake, "splits", &[("split", &split.name)], &[batch])?;
@@ -66,7 +85,10 @@ pub(super) async fn read(lake: &Lake, name: &str) -> Result<(Vec<Assignment>, Pr
             path: folder(lake, name)?,
             message: match found {
                 None => "the split's table has no rows; make the split again".to_owned(),
-                Some(_) => "the split's table names several protocols or data sets; make the split again".to_owned(),
+                Some(_) => {
+                    "the split's table names several protocols or data sets; make the split again"
+                        .to_owned()
+                }
             },
         }),
     }
