@@ -81,7 +81,7 @@ impl TwoTalker {
         };
         whole("subjects", self.subjects, 1, 99)?;
         whole("trials", self.trials, 4, 400)?;
-        if self.trials % 4 != 0 {
+        if !self.trials.is_multiple_of(4) {
             return Err(Error::config("trials", "a multiple of 4", self.trials));
         }
         whole("channels", self.channels, 2, CAP.len())?;

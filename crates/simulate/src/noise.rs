@@ -48,7 +48,7 @@ fn smooth_length(n: usize) -> usize {
     loop {
         let mut rest = len;
         for p in [2, 3, 5] {
-            while rest % p == 0 {
+            while rest.is_multiple_of(p) {
                 rest /= p;
             }
         }

@@ -80,7 +80,7 @@ pub(crate) fn synthesise(rng: &mut Random, voice: &Voice, seconds: f64, sfreq: f
             let t = i as f64 / sfreq - s.start;
             let share = t / s.seconds;
             // Formants are set every 4 ms and glide to the next vowel in the last third.
-            if (i - first) % (sfreq as usize / 250).max(1) == 0 {
+            if (i - first).is_multiple_of((sfreq as usize / 250).max(1)) {
                 let glide = ((share - 0.67) / 0.33).clamp(0.0, 1.0) * 0.5;
                 for ((f, b), (a, z)) in filters
                     .iter_mut()
