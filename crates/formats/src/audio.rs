@@ -83,10 +83,12 @@ pub fn probe(path: &Path) -> Result<AudioInfo> {
 /// or channels, or the container is broken in the middle.
 pub fn decode(path: &Path, mut sink: impl FnMut(&[f32])) -> Result<Decoded> {
     let source = Source::open(path)?;
-    guarded(path, || run(path, source, &mut |block| {
-        sink(block);
-        Ok(())
-    }))
+    guarded(path, || {
+        run(path, source, &mut |block| {
+            sink(block);
+            Ok(())
+        })
+    })
 }
 
 /// Decodes a whole sound into one vector a channel.
@@ -96,14 +98,19 @@ pub fn decode(path: &Path, mut sink: impl FnMut(&[f32])) -> Result<Decoded> {
 pub fn read(path: &Path) -> Result<Audio> {
     let source = Source::open(path)?;
     let mut samples: Vec<Vec<f32>> = Vec::new();
-    let channels = guarded(path, || Ok(Opened::new(path, Source::open(path)?)?.info.channels))?;
+    let channels = guarded(path, || {
+        Ok(Opened::new(path, Source::open(path)?)?.info.channels)
+    })?;
     samples.resize_with(channels, Vec::new);
     let mut total = 0u64;
     let decoded = guarded(path, || {
         run(path, source, &mut |block| {
             total += block.len() as u64;
             if total > MOST_SAMPLES {
-                return Err(audio(path, format!("longer than {MOST_SAMPLES} samples; decode it by blocks")));
+                return Err(audio(
+                    path,
+                    format!("longer than {MOST_SAMPLES} samples; decode it by blocks"),
+                ));
             }
             for (k, plane) in samples.iter_mut().enumerate() {
                 plane.extend(block.iter().skip(k).step_by(channels));
@@ -130,7 +137,10 @@ impl MediaSource for crate::source::Reader {
 }
 
 fn audio(path: &Path, message: impl Into<String>) -> Error {
-    Error::Audio { path: path.to_path_buf(), message: message.into() }
+    Error::Audio {
+        path: path.to_path_buf(),
+        message: message.into(),
+    }
 }
 
 /// Third-party decoders meet bytes of any kind here; a panic in one must not end an ingest.
@@ -152,10 +162,25 @@ impl Opened {
             hint.with_extension(extension);
         }
         let found = crate::sniff::describe(source.bytes());
-        let stream = MediaSourceStream::new(Box::new(crate::source::Reader::new(source)), Default::default());
+        let stream = MediaSourceStream::new(
+            Box::new(crate::source::Reader::new(source)),
+            Default::default(),
+        );
         let format = symphonia::default::get_probe()
-            .probe(&hint, stream, FormatOptions::default(), MetadataOptions::default())
-            .map_err(|e| audio(path, format!("expected WAV, FLAC, MP3 or Ogg Vorbis, found {found} ({e})")))?;
+            .probe(
+                &hint,
+                stream,
+                FormatOptions::default(),
+                MetadataOptions::default(),
+            )
+            .map_err(|e| {
+                let message = if found.ends_with(" sound") {
+                    format!("{found} whose header cannot be read: {e}")
+                } else {
+                    format!("expected WAV, FLAC, MP3 or Ogg Vorbis, found {found}")
+                };
+                audio(path, message)
+            })?;
         let track = format
             .default_track(TrackType::Audio)
             .ok_or_else(|| audio(path, "no audio track"))?
@@ -170,15 +195,28 @@ impl Opened {
             "mpa" | "mp1" | "mp2" | "mp3" => "mp3",
             other => other,
         };
-        let info = AudioInfo { sfreq, channels, frames: track.num_frames, container };
-        Ok(Opened { format, track, info })
+        let info = AudioInfo {
+            sfreq,
+            channels,
+            frames: track.num_frames,
+            container,
+        };
+        Ok(Opened {
+            format,
+            track,
+            info,
+        })
     }
 }
 
 type Sink<'a> = dyn FnMut(&[f32]) -> Result<()> + 'a;
 
 fn run(path: &Path, source: Source, sink: &mut Sink<'_>) -> Result<Decoded> {
-    let Opened { mut format, track, info } = Opened::new(path, source)?;
+    let Opened {
+        mut format,
+        track,
+        info,
+    } = Opened::new(path, source)?;
     let params = track
         .codec_params
         .as_ref()
@@ -187,7 +225,13 @@ fn run(path: &Path, source: Source, sink: &mut Sink<'_>) -> Result<Decoded> {
     let mut decoder = symphonia::default::get_codecs()
         .make_audio_decoder(params, &AudioDecoderOptions::default().verify(true))
         .map_err(|e| audio(path, e.to_string()))?;
-    let mut tally = Tally { frames: 0, decoded: 0, lost: 0, first_loss: None, early_end: None };
+    let mut tally = Tally {
+        frames: 0,
+        decoded: 0,
+        lost: 0,
+        first_loss: None,
+        early_end: None,
+    };
     let mut block: Vec<f32> = Vec::new();
     loop {
         let packet = match format.next_packet() {
@@ -227,7 +271,9 @@ fn run(path: &Path, source: Source, sink: &mut Sink<'_>) -> Result<Decoded> {
                 let frames = packet.dur.get().min(MOST_SILENCE);
                 block.clear();
                 block.resize(frames as usize * info.channels, 0.0);
-                tally.first_loss.get_or_insert_with(|| format!("frame {}: {e}", tally.frames));
+                tally
+                    .first_loss
+                    .get_or_insert_with(|| format!("frame {}: {e}", tally.frames));
                 tally.lost += frames;
                 tally.frames += frames;
             }
@@ -238,12 +284,19 @@ fn run(path: &Path, source: Source, sink: &mut Sink<'_>) -> Result<Decoded> {
         }
     }
     if tally.decoded == 0 && (tally.lost > 0 || info.frames.is_some_and(|n| n > 0)) {
-        let reason = tally.first_loss.or(tally.early_end).unwrap_or_else(|| "no packet".into());
+        let reason = tally
+            .first_loss
+            .or(tally.early_end)
+            .unwrap_or_else(|| "no packet".into());
         return Err(audio(path, format!("nothing decodable: {reason}")));
     }
     let verified = decoder.finalize().verify_ok;
     let diagnostics = tally.diagnostics(&info, verified);
-    Ok(Decoded { frames: tally.frames, info, diagnostics })
+    Ok(Decoded {
+        frames: tally.frames,
+        info,
+        diagnostics,
+    })
 }
 
 /// What happened on the way.
@@ -281,13 +334,19 @@ impl Tally {
             Some(promised) if self.frames > promised => out.push(Diagnostic::new(
                 "frame-count-disagrees",
                 Severity::Warning,
-                format!("{promised} frames promised, {} decoded; all are given", self.frames),
+                format!(
+                    "{promised} frames promised, {} decoded; all are given",
+                    self.frames
+                ),
             )),
             Some(_) => {}
             None => out.push(Diagnostic::new(
                 "frame-count-unknown",
                 Severity::Note,
-                format!("the header promises no length; {} frames decoded", self.frames),
+                format!(
+                    "the header promises no length; {} frames decoded",
+                    self.frames
+                ),
             )),
         }
         if let Some(end) = &self.early_end {

@@ -80,7 +80,9 @@ impl Reader {
 impl Read for Reader {
     fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
         let bytes = self.source.bytes();
-        let from = usize::try_from(self.at).unwrap_or(usize::MAX).min(bytes.len());
+        let from = usize::try_from(self.at)
+            .unwrap_or(usize::MAX)
+            .min(bytes.len());
         let n = out.len().min(bytes.len() - from);
         out[..n].copy_from_slice(&bytes[from..from + n]);
         self.at += n as u64;

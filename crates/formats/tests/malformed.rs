@@ -6,7 +6,7 @@ mod common;
 
 use std::path::PathBuf;
 
-use build::{Edf, lf_to_crlf};
+use build::Edf;
 use mmpipe_formats::{Container, Error, Recording, Severity, open};
 use tempfile::TempDir;
 
@@ -481,4 +481,16 @@ fn permissions_are_an_error_with_the_path() {
         matches!(&error, Error::Io { action: "open", .. }),
         "{error}"
     );
+}
+
+/// What a text-mode copy does.
+fn lf_to_crlf(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len() + bytes.len() / 100);
+    for &b in bytes {
+        if b == b'\n' {
+            out.push(b'\r');
+        }
+        out.push(b);
+    }
+    out
 }

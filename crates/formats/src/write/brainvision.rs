@@ -31,18 +31,31 @@ pub fn write(path: &Path, recording: &NewRecording<'_>, sample: Sample) -> Resul
         field: field.to_owned(),
         message,
     };
-    let stem = path.file_stem().and_then(|s| s.to_str()).unwrap_or_default();
+    let stem = path
+        .file_stem()
+        .and_then(|s| s.to_str())
+        .unwrap_or_default();
     if stem.is_empty() || path.extension().is_none_or(|e| e != "vhdr") {
-        return Err(refuse("file name", "expected a name that ends in .vhdr".into()));
+        return Err(refuse(
+            "file name",
+            "expected a name that ends in .vhdr".into(),
+        ));
     }
     let Some(first) = recording.signals.first() else {
         return Err(refuse("signals", "expected 1 or more, found none".into()));
     };
     let (sfreq, points) = (first.sfreq, first.samples.len());
     if !(sfreq.is_finite() && sfreq > 0.0) {
-        return Err(refuse("sfreq", format!("expected Hz above 0, found {sfreq}")));
+        return Err(refuse(
+            "sfreq",
+            format!("expected Hz above 0, found {sfreq}"),
+        ));
     }
-    if let Some(s) = recording.signals.iter().find(|s| s.sfreq != sfreq || s.samples.len() != points) {
+    if let Some(s) = recording
+        .signals
+        .iter()
+        .find(|s| s.sfreq != sfreq || s.samples.len() != points)
+    {
         return Err(refuse(
             s.name,
             format!(
@@ -53,10 +66,16 @@ pub fn write(path: &Path, recording: &NewRecording<'_>, sample: Sample) -> Resul
             ),
         ));
     }
-    let texts = recording.signals.iter().flat_map(|s| [s.name, s.unit, s.transducer]);
+    let texts = recording
+        .signals
+        .iter()
+        .flat_map(|s| [s.name, s.unit, s.transducer]);
     let marks = recording.annotations.iter().map(|a| a.text.as_str());
     if let Some(text) = texts.chain(marks).find(|t| t.contains(['\n', '\r'])) {
-        return Err(refuse("text", format!("line breaks are not allowed, found {text:?}")));
+        return Err(refuse(
+            "text",
+            format!("line breaks are not allowed, found {text:?}"),
+        ));
     }
     let ranges: Vec<(f64, f64)> = recording.signals.iter().map(symmetric).collect();
     let resolution = |range: &(f64, f64)| match sample {
@@ -84,14 +103,18 @@ pub fn write(path: &Path, recording: &NewRecording<'_>, sample: Sample) -> Resul
         Sample::Float32 => {
             for t in 0..points {
                 for s in &recording.signals {
-                    out.write_all(&(s.samples[t] as f32).to_le_bytes()).map_err(io)?;
+                    out.write_all(&(s.samples[t] as f32).to_le_bytes())
+                        .map_err(io)?;
                 }
             }
         }
     }
     out.flush().map_err(io)?;
 
-    text(&path.with_extension("vmrk"), &markers(recording, stem, sfreq))?;
+    text(
+        &path.with_extension("vmrk"),
+        &markers(recording, stem, sfreq),
+    )?;
     let mut head = format!(
         "Brain Vision Data Exchange Header File Version 1.0\r\n\r\n[Common Infos]\r\n\
          Codepage=UTF-8\r\nDataFile={stem}.eeg\r\nMarkerFile={stem}.vmrk\r\nDataFormat=BINARY\r\n\
@@ -125,7 +148,11 @@ fn symmetric(s: &super::NewSignal<'_>) -> (f64, f64) {
         Some((low, high)) => low.abs().max(high.abs()),
         None => s.samples.iter().fold(0.0f64, |m, x| m.max(x.abs())),
     };
-    if limit > 0.0 { (-limit, limit) } else { (-1.0, 1.0) }
+    if limit > 0.0 {
+        (-limit, limit)
+    } else {
+        (-1.0, 1.0)
+    }
 }
 
 fn markers(recording: &NewRecording<'_>, stem: &str, sfreq: f64) -> String {
@@ -162,7 +189,9 @@ fn escape(text: &str) -> String {
 }
 
 fn create(path: &Path) -> Result<BufWriter<File>> {
-    Ok(BufWriter::new(File::create(path).map_err(|e| Error::io(path, "create", e))?))
+    Ok(BufWriter::new(
+        File::create(path).map_err(|e| Error::io(path, "create", e))?,
+    ))
 }
 
 fn text(path: &Path, content: &str) -> Result<()> {

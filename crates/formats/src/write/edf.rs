@@ -21,8 +21,9 @@ use crate::Annotation;
 use crate::error::{Error, Result};
 
 /// Record durations that are tried, seconds: one second first, as readers like it.
-const DURATIONS: [f64; 16] =
-    [1.0, 0.5, 0.25, 0.2, 0.125, 0.1, 0.05, 0.04, 0.02, 0.01, 2.0, 4.0, 5.0, 10.0, 20.0, 30.0];
+const DURATIONS: [f64; 16] = [
+    1.0, 0.5, 0.25, 0.2, 0.125, 0.1, 0.05, 0.04, 0.02, 0.01, 2.0, 4.0, 5.0, 10.0, 20.0, 30.0,
+];
 
 /// Largest data record that the EDF specification recommends, bytes.
 const RECORD_BYTES: usize = 61_440;
@@ -36,7 +37,10 @@ const RECORD_BYTES: usize = 61_440;
 pub fn write(path: &Path, recording: &NewRecording<'_>) -> Result<()> {
     let plan = Plan::new(path, recording)?;
     // `edf-rs` refuses to replace a file.
-    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = path
+        .file_name()
+        .map(|n| n.to_string_lossy().into_owned())
+        .unwrap_or_default();
     let partial = path.with_file_name(format!(".{name}.partial"));
     if partial.exists() {
         std::fs::remove_file(&partial).map_err(|e| Error::io(&partial, "remove", e))?;
@@ -51,7 +55,11 @@ pub fn write(path: &Path, recording: &NewRecording<'_>) -> Result<()> {
 }
 
 fn refuse(path: &Path, field: impl Into<String>, message: impl Into<String>) -> Error {
-    Error::Write { path: path.to_path_buf(), field: field.into(), message: message.into() }
+    Error::Write {
+        path: path.to_path_buf(),
+        field: field.into(),
+        message: message.into(),
+    }
 }
 
 fn library(path: &Path, field: &str) -> impl Fn(EDFError) -> Error {
@@ -77,7 +85,11 @@ impl Plan {
     fn new(path: &Path, recording: &NewRecording<'_>) -> Result<Plan> {
         if recording.signals.is_empty() || recording.signals.len() > 9998 {
             let n = recording.signals.len();
-            return Err(refuse(path, "signals", format!("expected 1 to 9998, found {n}")));
+            return Err(refuse(
+                path,
+                "signals",
+                format!("expected 1 to 9998, found {n}"),
+            ));
         }
         let (duration, records) = duration(path, &recording.signals)?;
         let signals = recording
@@ -94,7 +106,13 @@ impl Plan {
             .map(|lists| lists.iter().map(|l| l.serialize().len()).sum::<usize>())
             .max()
             .unwrap_or(0);
-        Ok(Plan { duration, records, signals, lists, list_bytes })
+        Ok(Plan {
+            duration,
+            records,
+            signals,
+            lists,
+            list_bytes,
+        })
     }
 }
 
@@ -122,14 +140,21 @@ fn duration(path: &Path, signals: &[NewSignal<'_>]) -> Result<(f64, usize)> {
         }
         Some((records?, bytes))
     };
-    let fitting = || DURATIONS.iter().filter_map(|&d| fit(d).map(|(n, bytes)| (d, n, bytes)));
+    let fitting = || {
+        DURATIONS
+            .iter()
+            .filter_map(|&d| fit(d).map(|(n, bytes)| (d, n, bytes)))
+    };
     fitting()
         .find(|(_, _, bytes)| *bytes <= RECORD_BYTES)
         .or_else(|| fitting().next())
         .map(|(d, n, _)| (d, n))
         .ok_or_else(|| {
-            let rates: Vec<_> =
-                signals.iter().map(|s| format!("{}/{} Hz", s.samples.len(), s.sfreq)).take(8).collect();
+            let rates: Vec<_> = signals
+                .iter()
+                .map(|s| format!("{}/{} Hz", s.samples.len(), s.sfreq))
+                .take(8)
+                .collect();
             refuse(
                 path,
                 "samples",
@@ -176,7 +201,9 @@ fn range(path: &Path, s: &NewSignal<'_>) -> Result<(f64, f64)> {
             return Err(refuse(
                 path,
                 field(),
-                format!("expected two growing numbers of at most 8 characters, found {low} and {high}"),
+                format!(
+                    "expected two growing numbers of at most 8 characters, found {low} and {high}"
+                ),
             ));
         }
         return Ok((low, high));
@@ -193,7 +220,13 @@ fn range(path: &Path, s: &NewSignal<'_>) -> Result<(f64, f64)> {
         })
         .find(|limit| limit.is_finite() && *limit >= largest && limit.to_string().len() <= 7)
         .map(|limit| (-limit, limit))
-        .ok_or_else(|| refuse(path, field(), format!("{largest} {} does not fit; use a larger unit", s.unit)))
+        .ok_or_else(|| {
+            refuse(
+                path,
+                field(),
+                format!("{largest} {} does not fit; use a larger unit", s.unit),
+            )
+        })
 }
 
 /// A time for every record, and every annotation in the record of its onset.
@@ -214,14 +247,19 @@ fn lists(
             return Err(refuse(path, field(), "expected an onset of 0 s or more"));
         }
         if a.text.is_empty() {
-            return Err(refuse(path, field(), "an empty text would be read as a time stamp"));
+            return Err(refuse(
+                path,
+                field(),
+                "an empty text would be read as a time stamp",
+            ));
         }
         let text = match &a.channel {
             Some(channel) => format!("{}@@{channel}", a.text),
             None => a.text.clone(),
         };
-        let list = AnnotationList::new(micro(a.onset), micro(a.duration.unwrap_or(0.0)), vec![text])
-            .map_err(|_| refuse(path, field(), "control characters are not allowed"))?;
+        let list =
+            AnnotationList::new(micro(a.onset), micro(a.duration.unwrap_or(0.0)), vec![text])
+                .map_err(|_| refuse(path, field(), "control characters are not allowed"))?;
         let record = ((a.onset / duration) as usize).min(records - 1);
         if let Some(slot) = lists.get_mut(record) {
             slot.push(list);
@@ -234,7 +272,13 @@ fn save(path: &Path, partial: &Path, recording: &NewRecording<'_>, plan: &Plan) 
     let start = recording.start;
     let date = NaiveDate::from_ymd_opt(i32::from(start.year), start.month.into(), start.day.into())
         .filter(|_| (1985..=2084).contains(&start.year))
-        .ok_or_else(|| refuse(path, "start", format!("{start:?} is no date of 1985 to 2084")))?;
+        .ok_or_else(|| {
+            refuse(
+                path,
+                "start",
+                format!("{start:?} is no date of 1985 to 2084"),
+            )
+        })?;
     let time = NaiveTime::from_hms_opt(start.hour.into(), start.minute.into(), start.second.into())
         .ok_or_else(|| refuse(path, "start", format!("{start:?} is no time of day")))?;
     let text = |t: &str| (!t.is_empty()).then(|| t.to_owned());
@@ -242,7 +286,10 @@ fn save(path: &Path, partial: &Path, recording: &NewRecording<'_>, plan: &Plan) 
     file.header
         .with_specification(EDFSpecifications::EDFPlus)
         .with_is_continuous(true)
-        .with_patient_id(PatientId { code: text(recording.patient), ..PatientId::default() })
+        .with_patient_id(PatientId {
+            code: text(recording.patient),
+            ..PatientId::default()
+        })
         .with_recording_id(RecordingId {
             startdate: Some(date),
             equipment: text(recording.recording),
@@ -261,11 +308,13 @@ fn save(path: &Path, partial: &Path, recording: &NewRecording<'_>, plan: &Plan) 
             .with_digital_range(-32_767, 32_767)
             .with_prefilter(s.prefilter.to_owned())
             .with_samples_count(*samples);
-        file.insert_signal(i, header).map_err(library(path, s.name))?;
+        file.insert_signal(i, header)
+            .map_err(library(path, s.name))?;
     }
     let mut lists = SignalHeader::new_annotation(0, EDFSpecifications::EDFPlus);
     lists.with_samples_count(plan.list_bytes.div_ceil(2).max(1));
-    file.insert_signal(recording.signals.len(), lists).map_err(library(path, "annotations"))?;
+    file.insert_signal(recording.signals.len(), lists)
+        .map_err(library(path, "annotations"))?;
     let digital = recording
         .signals
         .iter()
@@ -280,7 +329,8 @@ fn save(path: &Path, partial: &Path, recording: &NewRecording<'_>, plan: &Plan) 
             .map(|(d, (n, _))| Samples::Values16Bit(d[r * n..(r + 1) * n].to_vec()))
             .collect();
         record.annotations = vec![lists.clone()];
-        file.append_record(record).map_err(library(path, "record"))?;
+        file.append_record(record)
+            .map_err(library(path, "record"))?;
     }
     file.save().map_err(library(path, "header"))
 }

@@ -146,15 +146,3 @@ fn put(out: &mut Vec<u8>, text: &str, width: usize) {
     field.resize(width, b' ');
     out.extend(field);
 }
-
-/// What a text-mode copy does.
-pub fn lf_to_crlf(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len() + bytes.len() / 100);
-    for &b in bytes {
-        if b == b'\n' {
-            out.push(b'\r');
-        }
-        out.push(b);
-    }
-    out
-}
