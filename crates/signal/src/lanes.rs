@@ -3,7 +3,7 @@
 //! A *lane* is one channel; data lie as `[f64; L]`, sample after sample. Every operation acts on
 //! each lane alone, and nothing is contracted to a fused multiply-add, so a lane's result is the
 //! same bits for any `L` and any instruction set. The compiler makes a version of each kernel for
-//! the instruction sets named in [`dispatch!`]; the CPU picks one at run time.
+//! the instruction sets named in its `multiversion` attribute; the CPU picks one at run time.
 
 use crate::iir::Sos;
 
@@ -269,6 +269,17 @@ pub(crate) fn weighted_sums<const L: usize>(
     index: &[(usize, usize)],
     out: &mut [[f64; L]],
 ) {
+    weighted_sums_body(taps, per_output, rows, index, out);
+}
+
+#[inline(always)]
+fn weighted_sums_body<const L: usize>(
+    taps: &[f64],
+    per_output: usize,
+    rows: &[[f64; L]],
+    index: &[(usize, usize)],
+    out: &mut [[f64; L]],
+) {
     for (&(phase, first), out) in index.iter().zip(out) {
         let taps = &taps[phase * per_output..(phase + 1) * per_output];
         *out = weighted_sum(taps, &rows[first..first + per_output]);
@@ -286,4 +297,84 @@ fn weighted_sum<const L: usize>(taps: &[f64], rows: &[[f64; L]]) -> [f64; L] {
         }
     }
     add(add(sums[0], sums[1]), add(sums[2], sums[3]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows<const L: usize>(n: usize) -> Vec<[f64; L]> {
+        let value = |t: usize, l: usize| ((t * t * 7 + t * 31 + l * 17) % 401) as f64 / 3.0 - 60.0;
+        (0..n)
+            .map(|t| std::array::from_fn(|l| value(t, l)))
+            .collect()
+    }
+
+    fn bits<const L: usize>(rows: &[[f64; L]], lane: usize) -> Vec<u64> {
+        rows.iter().map(|r| r[lane].to_bits()).collect()
+    }
+
+    const SECTIONS: [[f64; 5]; 4] = [
+        [0.01, 0.02, 0.01, -1.2, 0.41],
+        [1.0, 2.0, 1.0, -1.31, 0.63],
+        [1.0, -2.0, 1.0, -1.97, 0.975],
+        [1.0, -2.0, 1.0, -1.98, 0.985],
+    ];
+
+    /// `_body` outside a dispatched function is compiled for the baseline instruction set, the
+    /// dispatched one for the best that this CPU has.
+    #[test]
+    fn every_instruction_set_and_width_gives_the_same_bits() {
+        fn filtered<const L: usize, const BACK: bool>(best: bool) -> Vec<[f64; L]> {
+            let mut data = rows::<L>(700);
+            let mut state = [[[0.25; L]; 2]; 4];
+            if best {
+                sections::<L, 4, BACK>(&SECTIONS, &mut state, &mut data);
+            } else {
+                sections_body::<L, 4, BACK>(&SECTIONS, &mut state, &mut data);
+            }
+            data
+        }
+        fn summed<const L: usize>(best: bool) -> Vec<[f64; L]> {
+            let taps: Vec<f64> = (0..120).map(|i| 1.0 / (i as f64 - 55.3)).collect();
+            let index: Vec<(usize, usize)> = (0..600).map(|j| (j % 3, j)).collect();
+            let mut out = vec![[0.0; L]; 600];
+            if best {
+                weighted_sums(&taps, 40, &rows::<L>(700), &index, &mut out);
+            } else {
+                weighted_sums_body(&taps, 40, &rows::<L>(700), &index, &mut out);
+            }
+            out
+        }
+        let scalar = [
+            bits(&filtered::<1, false>(false), 0),
+            bits(&filtered::<1, true>(false), 0),
+            bits(&summed::<1>(false), 0),
+        ];
+        for best in [false, true] {
+            let found = [
+                bits(&filtered::<1, false>(best), 0),
+                bits(&filtered::<1, true>(best), 0),
+                bits(&summed::<1>(best), 0),
+            ];
+            assert_eq!(found, scalar, "1 lane");
+            let found = [
+                bits(&filtered::<4, false>(best), 0),
+                bits(&filtered::<4, true>(best), 0),
+                bits(&summed::<4>(best), 0),
+            ];
+            assert_eq!(found, scalar, "4 lanes");
+            let found = [
+                bits(&filtered::<8, false>(best), 0),
+                bits(&filtered::<8, true>(best), 0),
+                bits(&summed::<8>(best), 0),
+            ];
+            assert_eq!(found, scalar, "8 lanes");
+        }
+        let lanes = filtered::<8, true>(true);
+        let same = filtered::<8, true>(false);
+        for lane in 0..8 {
+            assert_eq!(bits(&lanes, lane), bits(&same, lane), "lane {lane}");
+        }
+    }
 }

@@ -147,7 +147,9 @@ impl Polyphase {
             half,
             per_output,
             taps,
-            before: (0..up).map(|phase| ((2 * half - phase) / up) as i64).collect(),
+            before: (0..up)
+                .map(|phase| ((2 * half - phase) / up) as i64)
+                .collect(),
         })
     }
 

@@ -9,20 +9,32 @@ fn built_in_recipes_are_what_the_papers_say() {
     for name in recipe::names() {
         let r = Recipe::builtin(name).expect(name);
         assert_eq!(r.name, name);
-        assert_eq!((r.sfreq, r.epoch_seconds, r.epoch_samples()), (200.0, 2.0, 400));
+        assert_eq!(
+            (r.sfreq, r.epoch_seconds, r.epoch_samples()),
+            (200.0, 2.0, 400)
+        );
         assert_eq!((r.audio.sfreq, r.audio.segment_seconds), (16_000, 2.0));
     }
     let r = Recipe::builtin("mindmix").expect("mindmix");
-    assert_eq!((r.l_freq, r.h_freq, r.order, r.notch), (Some(1.0), Some(40.0), 4, None));
+    assert_eq!(
+        (r.l_freq, r.h_freq, r.order, r.notch),
+        (Some(1.0), Some(40.0), 4, None)
+    );
     assert_eq!(r.normalise, Normalise::Zscore);
     let r = Recipe::builtin("labram").expect("labram");
-    assert_eq!((r.l_freq, r.h_freq, r.notch), (Some(0.1), Some(75.0), Some(50.0)));
+    assert_eq!(
+        (r.l_freq, r.h_freq, r.notch),
+        (Some(0.1), Some(75.0), Some(50.0))
+    );
     assert_eq!(r.normalise, Normalise::Divide(100.0));
     assert_eq!(Recipe::builtin("nobody"), None);
 }
 
 fn text() -> String {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../schemas/recipes/mindmix.toml");
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../schemas/recipes/mindmix.toml"
+    );
     std::fs::read_to_string(path).expect("mindmix.toml")
 }
 
@@ -66,9 +78,17 @@ fn a_bad_recipe_names_its_field() {
         ("order = 4", "order = \"four\"", "order"),
         ("order = 4", "ordr = 4", "ordr"),
         ("sfreq = 200.0", "sfreq = 0.0", "sfreq"),
-        ("epoch_seconds = 2.0", "epoch_seconds = 0.001", "epoch_seconds"),
+        (
+            "epoch_seconds = 2.0",
+            "epoch_seconds = 0.001",
+            "epoch_seconds",
+        ),
         ("name = \"mindmix\"", "name = \"../up\"", "name"),
-        ("normalise = \"zscore\"", "normalise = \"rank\"", "normalise"),
+        (
+            "normalise = \"zscore\"",
+            "normalise = \"rank\"",
+            "normalise",
+        ),
         ("sfreq = 16000", "sfreq = 0", "audio.sfreq"),
         ("version = 1", "", "version"),
     ] {
@@ -95,18 +115,27 @@ fn a_tone_has_half_its_squared_amplitude_in_its_band_alone() {
     }
     let logs = log_bandpowers(&x, 200.0);
     assert!((logs[2] - 18f64.ln()).abs() < 1e-9);
-    assert!(log_bandpowers(&[0.0; 400], 200.0).iter().all(|v| v.is_finite()));
+    assert!(
+        log_bandpowers(&[0.0; 400], 200.0)
+            .iter()
+            .all(|v| v.is_finite())
+    );
     assert!(bandpower(&[], 200.0, 1.0, 4.0).is_nan());
     assert!(bandpower(&x, f64::NAN, 1.0, 4.0).is_nan());
     assert!(welch(&x, 200.0, 0).is_err());
 }
 
+/// Low-passed noise: a spectrum with a slope and without lines (the phase of a line would be its
+/// whole shape).
 fn epoch(channels: usize, n: usize) -> Vec<f32> {
-    let mut state = 5u64;
+    let (mut state, mut level) = (5u64, 0.0);
     (0..channels * n)
-        .map(|t| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            ((state >> 40) as f64 / f64::from(1 << 23) - 1.0 + (t as f64 * 0.2).sin()) as f32
+        .map(|_| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            level = 0.7 * level + (state >> 40) as f64 / f64::from(1 << 23) - 1.0;
+            level as f32
         })
         .collect()
 }
@@ -118,7 +147,10 @@ fn amplitudes(x: &[f32]) -> Vec<f64> {
         .map(|k| {
             let angle = |t: usize| std::f64::consts::TAU * (k * t % n) as f64 / n as f64;
             let part = |f: fn(f64) -> f64| -> f64 {
-                x.iter().enumerate().map(|(t, v)| f64::from(*v) * f(angle(t))).sum()
+                x.iter()
+                    .enumerate()
+                    .map(|(t, v)| f64::from(*v) * f(angle(t)))
+                    .sum()
             };
             part(f64::cos).hypot(part(f64::sin))
         })
@@ -127,7 +159,10 @@ fn amplitudes(x: &[f32]) -> Vec<f64> {
 
 fn correlation(a: &[f32], b: &[f32]) -> f64 {
     let dot = |a: &[f32], b: &[f32]| -> f64 {
-        a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum()
+        a.iter()
+            .zip(b)
+            .map(|(x, y)| f64::from(*x) * f64::from(*y))
+            .sum()
     };
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
@@ -145,7 +180,10 @@ fn phase_randomised_epochs_keep_their_spectrum_and_nothing_else() {
                 for (x, y) in before.iter().zip(&after) {
                     assert!((x - y).abs() < 1e-5 * peak, "{phases:?} {n}: {x} {y}");
                 }
-                assert!(correlation(a, b).abs() < 0.4, "{phases:?}: still the same signal");
+                assert!(
+                    correlation(a, b).abs() < 0.4,
+                    "{phases:?}: still the same signal"
+                );
             }
         }
     }

@@ -1,8 +1,6 @@
 //! Sound: exact lengths, no delay, no aliases, the same result for any block size; envelopes.
 
-use mmpipe_signal::audio::{
-    ToMono16k, envelope, output_len, peak_normalise, to_16k_mono,
-};
+use mmpipe_signal::audio::{ToMono16k, envelope, output_len, peak_normalise, to_16k_mono};
 
 fn tone(n: usize, sfreq: f64, hz: f64) -> Vec<f32> {
     let sample = |t: usize| 0.5 * (std::f64::consts::TAU * hz * t as f64 / sfreq).sin();
@@ -22,7 +20,9 @@ fn error_db(y: &[f32], hz: f64) -> f64 {
 
 #[test]
 fn lengths_are_exact_and_tones_arrive_in_time() {
-    for sfreq in [8000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000, 44_099] {
+    for sfreq in [
+        8000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000, 44_099,
+    ] {
         for extra in [0, 1, 777] {
             let n = sfreq as usize + extra;
             let y = to_16k_mono(&[tone(n, f64::from(sfreq), 1000.0)], sfreq).expect("resample");
@@ -55,17 +55,32 @@ fn what_16_khz_cannot_hold_is_gone() {
 fn block_size_does_not_matter_and_channels_are_averaged() {
     let (left, right) = (tone(50_000, 44_100.0, 440.0), tone(50_000, 44_100.0, 900.0));
     let whole = to_16k_mono(&[left.clone(), right.clone()], 44_100).expect("whole");
-    let interleaved: Vec<f32> = left.iter().zip(&right).flat_map(|(l, r)| [*l, *r]).collect();
+    let interleaved: Vec<f32> = left
+        .iter()
+        .zip(&right)
+        .flat_map(|(l, r)| [*l, *r])
+        .collect();
     for frames in [1, 100, 1152, 50_000] {
         let mut converter = ToMono16k::new(44_100, 2).expect("converter");
         for block in interleaved.chunks(2 * frames) {
             converter.push(block).expect("push");
         }
-        assert_eq!(converter.finish().expect("finish"), whole, "blocks of {frames}");
+        assert_eq!(
+            converter.finish().expect("finish"),
+            whole,
+            "blocks of {frames}"
+        );
     }
-    let mean: Vec<f32> = left.iter().zip(&right).map(|(l, r)| (l + r) * 0.5).collect();
+    let mean: Vec<f32> = left
+        .iter()
+        .zip(&right)
+        .map(|(l, r)| (l + r) * 0.5)
+        .collect();
     assert_eq!(to_16k_mono(&[mean], 44_100).expect("mean"), whole);
-    assert_eq!(to_16k_mono(&[left.clone()], 16_000).expect("as it is"), left);
+    assert_eq!(
+        to_16k_mono(&[left.clone()], 16_000).expect("as it is"),
+        left
+    );
 }
 
 #[test]
@@ -99,7 +114,9 @@ fn envelope_follows_the_modulation_without_delay() {
     let modulator = |t: f64| 0.55 - 0.45 * (std::f64::consts::TAU * 4.0 * t).cos();
     let x: Vec<f32> = (0..n)
         .map(|t| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
             let white = (state >> 40) as f64 / f64::from(1 << 23) - 1.0;
             (0.3 * white * modulator(t as f64 / 16_000.0)) as f32
         })

@@ -1,6 +1,7 @@
 //! Any rate and number of channels to 16 kHz mono, block by block.
 //!
-//! rubato's `Fft` resampler (overlap-add of one symmetric windowed sinc) does the work, in f32.
+//! rubato's `Fft` resampler (overlap-add of one symmetric windowed sinc) does the work, in f64
+//! (with f32 beside the f64 transforms of `spectrum`, a second set of transforms is compiled).
 //! Its delay is half an input block, rounded down; with a block that holds an even multiple of the
 //! smallest whole-number ratio that is a whole number of output samples, which are dropped here,
 //! so the result is in time with the input. (With the odd block of rubato's own choice, 441 for
@@ -35,13 +36,13 @@ pub struct ToMono16k {
     sfreq: u32,
     channels: usize,
     /// None when the input is at 16 kHz already.
-    resampler: Option<Fft<f32>>,
+    resampler: Option<Fft<f64>>,
     /// Mono frames that wait for a full block.
-    pending: Vec<f32>,
+    pending: Vec<f64>,
     /// Output frames still to drop for the delay.
     skip: usize,
     frames: u64,
-    scratch: Vec<f32>,
+    scratch: Vec<f64>,
     out: Vec<f32>,
 }
 
@@ -114,7 +115,7 @@ impl ToMono16k {
             self.out.extend(mono);
             return Ok(());
         }
-        self.pending.extend(mono);
+        self.pending.extend(mono.map(f64::from));
         self.drain()
     }
 
@@ -154,7 +155,8 @@ impl ToMono16k {
                 .map_err(failed)?;
             let drop = self.skip.min(made);
             self.skip -= drop;
-            self.out.extend_from_slice(&self.scratch[drop..made]);
+            let made = &self.scratch[drop..made];
+            self.out.extend(made.iter().map(|v| *v as f32));
             used += need;
         }
         self.pending.drain(..used);
@@ -189,7 +191,7 @@ pub fn to_16k_mono(planar: &[Vec<f32>], sfreq: u32) -> Result<Vec<f32>> {
     converter.finish()
 }
 
-fn resampler(sfreq: u32) -> Result<Fft<f32>> {
+fn resampler(sfreq: u32) -> Result<Fft<f64>> {
     let (from, to) = (sfreq as usize, SFREQ as usize);
     let smallest = from / gcd(from, to);
     // An even multiple makes half a block a whole number of samples on both sides.
