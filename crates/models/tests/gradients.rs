@@ -78,10 +78,22 @@ fn differences(
     tolerance: f64,
 ) {
     let mut tensors: Vec<Tensor> = args.iter().map(|v| v.as_detached_tensor()).collect();
+    let y = flat(&op(&tensors).unwrap());
+    let terms = y
+        .iter()
+        .zip(cotangent(y.len()))
+        .map(|(y, c)| (y * c).powi(2))
+        .sum::<f64>()
+        .sqrt();
     for (a, grad) in grads.iter().enumerate() {
         let (base, dtype) = (flat(&tensors[a]), tensors[a].dtype());
         let shape = tensors[a].dims().to_vec();
-        let scale = largest(grad).max(1e-2);
+        let (scale, unit) = match dtype {
+            DType::F64 => (largest(grad).max(1e-2), f64::EPSILON),
+            _ => (largest(grad).max(1e-2), f64::from(f32::EPSILON)),
+        };
+        // Rounding of the two losses, divided by the distance between them.
+        let noise = 2.0 * unit * terms / step;
         for i in (0..base.len()).step_by(base.len().div_ceil(9)) {
             let mut at = |by: f64| {
                 let mut v = base.clone();
@@ -96,7 +108,7 @@ fn differences(
             at(0.0);
             let error = (slope - grad[i]).abs();
             assert!(
-                error <= tolerance * scale,
+                error <= tolerance * scale + noise,
                 "{name}: argument {a} at {i}: slope {slope}, gradient {}",
                 grad[i]
             );

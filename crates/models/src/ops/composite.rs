@@ -4,7 +4,7 @@
 //! tested against, and the fallback where there is no kernel. `candle_nn`'s fused layer norm,
 //! RMS norm and last-dimension softmax have no backward and are not used.
 
-use candle_core::{D, Result, Tensor};
+use candle_core::{D, Result, Tensor, bail};
 
 use super::TimeConv;
 
@@ -24,15 +24,16 @@ pub fn softmax(x: &Tensor) -> Result<Tensor> {
     e.broadcast_div(&e.sum_keepdim(D::Minus1)?)
 }
 
-/// x·Φ(x); see [`super::gelu`].
+/// x·Φ(x); see [`super::gelu`]. Candle's own `gelu_erf` is not used: its gradient has a constant
+/// of six digits.
 pub fn gelu(x: &Tensor) -> Result<Tensor> {
-    x.gelu_erf()
+    let cdf = ((x * std::f64::consts::FRAC_1_SQRT_2)?.erf()? * 0.5)? + 0.5;
+    x * cdf?
 }
 
 /// x above zero, exp(x) − 1 below; see [`super::elu`].
 pub fn elu(x: &Tensor) -> Result<Tensor> {
-    // Candle's own gradient of elu divides the work in the same way; the two-sided form keeps
-    // the exponent's argument non-positive so that its gradient stays finite.
+    // The exponent's argument is never positive, so nothing overflows on either side.
     let negative = (x - x.relu()?)?;
     x.relu()? + (negative.exp()? - 1.0)?
 }
@@ -85,17 +86,45 @@ pub fn group_norm(
         .broadcast_add(&bias.reshape((c, 1))?)
 }
 
-/// Correlation over time of [B, Cin, T]; see [`super::conv_time`].
+/// Correlation over time of [B, Cin, T]; see [`super::conv_time`]. Windows are gathered and
+/// multiplied. Candle 0.11's own `conv1d` is not used: for more than one sample the gradient of
+/// its input is wrong.
 pub fn conv_time(
     x: &Tensor,
     weight: &Tensor,
     bias: Option<&Tensor>,
     conv: &TimeConv,
 ) -> Result<Tensor> {
+    let ((b, n_in, t), (n_out, per_group, k)) = (x.dims3()?, weight.dims3()?);
+    let t_out = conv.output_len(t, k).unwrap_or(0);
+    let g = conv.groups;
+    if g == 0 || k == 0 || t_out == 0 || per_group * g != n_in || n_out % g != 0 {
+        bail!(
+            "convolution over time of [{b}, {n_in}, {t}] with {:?} in {g} groups",
+            weight.dims()
+        );
+    }
     let x = x.pad_with_zeros(2, conv.pad_left, conv.pad_right)?;
-    let y = x.conv1d(weight, 0, conv.stride, 1, conv.groups)?;
+    let at = |i: usize| (i % k + (i / k) * conv.stride) as u32;
+    let index = Tensor::from_vec(
+        (0..t_out * k).map(at).collect::<Vec<_>>(),
+        t_out * k,
+        x.device(),
+    )?;
+    // [B, G, Cin / G, T_out, K] → [B, G, (Cin / G)·K, T_out], the order of a filter's taps.
+    let windows = x.contiguous()?.index_select(&index, 2)?;
+    let windows = windows
+        .reshape((b, g, per_group, t_out, k))?
+        .transpose(3, 4)?
+        .contiguous()?;
+    let windows = windows.reshape((b, g, per_group * k, t_out))?;
+    let filters = weight.reshape((1, g, n_out / g, per_group * k))?;
+    let filters = filters
+        .broadcast_as((b, g, n_out / g, per_group * k))?
+        .contiguous()?;
+    let y = filters.matmul(&windows)?.reshape((b, n_out, t_out))?;
     match bias {
-        Some(b) => y.broadcast_add(&b.reshape((1, (), 1))?),
+        Some(bias) => y.broadcast_add(&bias.reshape((1, (), 1))?),
         None => Ok(y),
     }
 }

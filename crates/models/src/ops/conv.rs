@@ -76,8 +76,10 @@ impl ConvTime {
 }
 
 impl Sizes {
+    /// Whether each output channel sees one input channel, in steps of one: rows are slid over.
     fn depthwise(&self) -> bool {
-        self.conv.groups > 1 || self.n_in == 1 && self.n_out == 1 && self.conv.stride == 1
+        let c = &self.conv;
+        c.groups == self.n_in && c.stride == 1 && c.pad_left < self.k && c.pad_right < self.k
     }
 
     /// A row with its zeros around it.
