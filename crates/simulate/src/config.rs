@@ -48,7 +48,7 @@ impl Default for TwoTalker {
             sfreq: 128.0,
             audio_sfreq: 16_000,
             seed: 0,
-            attended_uv: 3.0,
+            attended_uv: 2.5,
             unattended_share: 0.35,
             background_uv: 8.0,
             rhythm_uv: 8.0,

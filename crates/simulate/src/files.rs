@@ -27,7 +27,7 @@ impl Staging {
             .map_or_else(|| "corpus".into(), ToOwned::to_owned);
         let mut hidden = std::ffi::OsString::from(".");
         hidden.push(name);
-        hidden.push(format!(".partial-{}", std::process::id()));
+        hidden.push(".partial");
         let work = target.with_file_name(hidden);
         if work.exists() {
             std::fs::remove_dir_all(&work).map_err(|e| Error::io(&work, e))?;
@@ -89,8 +89,52 @@ impl Staging {
 impl Drop for Staging {
     fn drop(&mut self) {
         if !self.done {
-            // Best effort: what is left is hidden and replaced by the next attempt.
+            // Best effort: what is left is hidden, and the next attempt replaces it.
             let _ = std::fs::remove_dir_all(&self.work);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_appears_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("raw");
+        let names = || -> Vec<_> {
+            std::fs::read_dir(dir.path())
+                .unwrap()
+                .map(|e| e.unwrap().file_name())
+                .collect()
+        };
+        let staging = Staging::new(&target).unwrap();
+        staging.write("a/b.txt", "x").unwrap();
+        assert!(!target.exists());
+        drop(staging);
+        assert!(
+            names().is_empty(),
+            "an abandoned attempt left {:?}",
+            names()
+        );
+
+        // What a killed process left behind is replaced, and an empty target is taken over.
+        let left = dir.path().join(".raw.partial");
+        std::fs::create_dir(&left).unwrap();
+        std::fs::write(left.join("old"), "y").unwrap();
+        std::fs::create_dir(&target).unwrap();
+        let staging = Staging::new(&target).unwrap();
+        staging
+            .tsv("t.tsv", &["a", "b"], &[vec!["1".into(), "2".into()]])
+            .unwrap();
+        staging.commit().unwrap();
+        assert_eq!(names(), ["raw"]);
+        assert_eq!(
+            std::fs::read_to_string(target.join("t.tsv")).unwrap(),
+            "a\tb\n1\t2\n"
+        );
+        assert!(!target.join("old").exists());
+        assert!(matches!(Staging::new(&target), Err(Error::Exists { .. })));
     }
 }

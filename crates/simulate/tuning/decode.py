@@ -6,8 +6,9 @@
 Prints balanced accuracy, mean over folds (and each fold), for windows shuffled within subject
 and for whole trials kept apart (both 5 folds, all subjects in one model):
   covariance  logistic regression on the log covariance of the 16 channels, EEG only
-  eegnet      EEGNet (models.md C.1; F1 8, D 2, kernel 100), EEG only, with --network
+  eegnet      EEGNet (Lawhern et al. 2018; F1 8, D 2, kernel 0.5 s), EEG only, with --network
   ridge       backward model, lags 0 to 400 ms, correlation with both envelopes on each window
+  aadnet      AADNet (as in github.com/babibo180918/AADNet), EEG against both envelopes, with --network
 Preprocessing is the `mindmix` recipe: sosfiltfilt(butter(4, 1-40 Hz)), resample_poly to 200 Hz,
 2-s epochs from the trial's start, z-score per channel and epoch.
 """
@@ -232,6 +233,73 @@ def eegnet_fold(x, rows, train, test, seed, epochs, lr=3e-3, batch=32, dropout=0
         return net(xs[torch.tensor(np.flatnonzero(test)).to(device)]).argmax(1).cpu().numpy()
 
 
+def aadnet_fold(x, envs, rows, train, test, seed, epochs, lr=1e-3, batch=32, dropout=0.4, rate=200):
+    """AADNet (as in github.com/babibo180918/AADNet) at about 67 Hz, with every window also in swapped order."""
+    import torch
+    from torch import nn
+
+    torch.manual_seed(seed)
+    torch.set_num_threads(1)
+    low = butter(4, 25, "low", fs=rate, output="sos")
+    x = sosfiltfilt(low, x, axis=2)[:, :, ::3].astype("float32")
+    e = envs[:, :, ::3]
+    e = (e - e.mean(2, keepdims=True)) / (e.std(2, keepdims=True) + 1e-6)
+    c = x.shape[1]
+
+    class Inception(nn.Module):
+        def __init__(self, c, plain, branches, pool):
+            super().__init__()
+            self.parts = nn.ModuleList([nn.Conv1d(c, plain, 1)])
+            for kernel, middle, out in branches:
+                self.parts.append(nn.Sequential(nn.Conv1d(c, middle, 1), nn.Conv1d(middle, out, kernel, padding=kernel // 2)))
+            if pool:
+                self.parts.append(nn.Sequential(nn.MaxPool1d(3, 1, 1), nn.Conv1d(c, pool, 1)))
+
+        def forward(self, x):
+            return torch.relu(torch.cat([p(x) for p in self.parts], 1))
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm_in = nn.BatchNorm1d(c + 2)
+            self.eeg = Inception(c, 32, [(19, 16, 8), (25, 8, 8), (33, 4, 8), (39, 2, 8)], 8)
+            self.audio = Inception(1, 1, [(65, 1, 4), (81, 1, 4)], 0)
+            self.norm = nn.BatchNorm1d(72 + 18)
+            self.out = nn.Sequential(nn.Flatten(), nn.Dropout(dropout), nn.Linear(18 * 72, 2))
+
+        def forward(self, x, e):
+            z = self.norm_in(torch.cat([x, e], 1))
+            parts = [self.eeg(z[:, :c]), self.audio(z[:, c : c + 1]), self.audio(z[:, c + 1 :])]
+            z = self.norm(torch.cat(parts, 1))
+            z = z - z.mean(2, keepdim=True)
+            z = z / (z.norm(dim=2, keepdim=True) + 1e-6)
+            return self.out(z[:, 72:] @ z[:, :72].transpose(1, 2))
+
+    net = Net()
+    opt = torch.optim.AdamW(net.parameters(), lr=lr, weight_decay=1e-2)
+    xs, es = torch.tensor(x), torch.tensor(np.ascontiguousarray(e))
+    idx = torch.tensor(np.flatnonzero(train))
+    sched = torch.optim.lr_scheduler.OneCycleLR(opt, lr, total_steps=epochs * -(-len(idx) // batch), pct_start=0.1)
+    for _ in range(epochs):
+        net.train()
+        for chunk in idx[torch.randperm(len(idx))].split(batch):
+            n = len(chunk)
+            xb = xs[chunk].repeat(2, 1, 1)
+            eb = torch.cat([es[chunk], es[chunk].flip(1)])
+            loss = nn.functional.cross_entropy(net(xb, eb), torch.arange(2).repeat_interleave(n))
+            opt.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            opt.step()
+            sched.step()
+    net.eval()
+    with torch.no_grad():
+        # Both orders; the mean is without order bias.
+        t = torch.tensor(np.flatnonzero(test))
+        score = net(xs[t], es[t]).softmax(1)[:, 0] - net(xs[t], es[t].flip(1)).softmax(1)[:, 0]
+    return float((score > 0).float().mean())
+
+
 def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("root")
@@ -259,6 +327,7 @@ def main():
                 if args.network:
                     p = eegnet_fold(x, rows, train, test, seed * 100 + k, args.epochs, args.lr, args.batch, device=args.device, quiet=not args.trace)
                     add("eegnet", balanced(y, p))
+                    add("aadnet", aadnet_fold(x, envs, rows, train, test, seed * 100 + k, args.epochs))
         for name, v in result.items():
             print(f"{protocol:13s} {name:11s} {np.mean(v):.3f}  {np.round(v, 2).tolist()}", flush=True)
 
