@@ -79,8 +79,11 @@ fn sync_folder(path: &Path) -> Result<()> {
     }
 }
 
-/// Writes `bytes` to `target`, whole or not at all.
-pub(crate) fn write_bytes(target: &Path, bytes: &[u8]) -> Result<()> {
+/// Writes `bytes` to the file `target`, whole or not at all, making the folders that lead to it.
+///
+/// # Errors
+/// [`Error::Io`] with the path.
+pub fn write_bytes(target: &Path, bytes: &[u8]) -> Result<()> {
     let (pending, mut file) = Pending::create(target)?;
     file.write_all(bytes).map_err(Error::io("write", target))?;
     pending.commit(file).map(drop)

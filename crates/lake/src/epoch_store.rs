@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Float64Type, Int32Type, UInt64Type};
+use arrow::datatypes::{DataType, Float32Type, Float64Type, Int32Type, UInt64Type};
 use rayon::prelude::*;
 
 use crate::ingest::shard_path;
@@ -52,6 +52,10 @@ pub struct EpochMeta {
     pub content_id: Option<String>,
     /// Canonical names, in the order of the rows; shared between epochs of one montage.
     pub ch_names: Arc<[String]>,
+    /// µV, one a channel: `samples * ch_std + ch_mean` undoes the z-score.
+    pub ch_mean: Vec<f32>,
+    /// µV, one a channel; 0 for a flat one.
+    pub ch_std: Vec<f32>,
     /// Sounds under the epoch.
     pub streams: Vec<StreamRef>,
     /// Preprocessing recipe.
@@ -80,7 +84,7 @@ impl EpochStore {
     /// [`Error::Layout`] when one cannot be read.
     pub async fn open(lake: &Lake, condition: &str) -> Result<EpochStore> {
         let sql = format!(
-            "SELECT epoch_id, dataset, subject, session, run, trial, epoch, onset, sfreq, ch_names, label, label_name, \
+            "SELECT epoch_id, dataset, subject, session, run, trial, epoch, onset, sfreq, ch_names, ch_mean, ch_std, label, label_name, \
              content_id, stimuli, recipe, recording_id FROM eeg WHERE {condition} \
              ORDER BY dataset, subject, recipe, recording_id, trial, epoch"
         );
@@ -218,6 +222,8 @@ fn read_meta(batch: &RecordBatch, montages: &mut HashMap<Vec<String>, Arc<[Strin
     let (onset, sfreq) = (double("onset")?, double("sfreq")?);
     let (label_name, content, recipe, recording) = (text("label_name")?, text("content_id")?, text("recipe")?, text("recording_id")?);
     let (names, stimuli) = (list("ch_names")?, list("stimuli")?);
+    let (means, stds) = (list("ch_mean")?, list("ch_std")?);
+    let floats = |name: &str, a: &ArrayRef| a.as_primitive_opt::<Float32Type>().map(|f| f.values().to_vec()).ok_or_else(|| bad(name));
     let maybe = |a: &arrow::array::StringArray, i: usize| a.is_valid(i).then(|| a.value(i).to_string());
     for i in 0..batch.num_rows() {
         let row = names.value(i);
@@ -247,6 +253,8 @@ fn read_meta(batch: &RecordBatch, montages: &mut HashMap<Vec<String>, Arc<[Strin
             label_name: maybe(label_name, i),
             content_id: maybe(content, i),
             ch_names,
+            ch_mean: floats("ch_mean", &means.value(i))?,
+            ch_std: floats("ch_std", &stds.value(i))?,
             streams,
             recipe: recipe.value(i).into(),
             recording_id: recording.value(i).into(),

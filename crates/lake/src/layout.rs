@@ -16,6 +16,8 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
+pub use crate::page::SampleColumn;
+
 use crate::commit::Pending;
 use crate::schema::Table;
 use crate::{Error, Result};

@@ -14,7 +14,9 @@ use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::Float32Type;
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReaderBuilder, RowSelection, RowSelector};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
+};
 use parquet::basic::{Compression, Encoding, Type};
 use parquet::column::page::{Page, PageReader};
 use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
@@ -23,16 +25,24 @@ use parquet::file::serialized_reader::SerializedPageReader;
 
 use crate::{Error, Result, mapped};
 
-/// A waveform column of one shard, open for reading rows in any order.
+/// A waveform column of one shard, mapped, open for reading rows in any order from any thread.
 #[derive(Debug)]
-pub(crate) struct SampleColumn {
+pub struct SampleColumn {
     path: PathBuf,
     column: String,
     file: Arc<Bytes>,
-    /// Absent when the file is not laid out for this.
-    groups: Option<Vec<Group>>,
+    door: Door,
     max_rep: i16,
     max_def: i16,
+}
+
+/// How rows are reached.
+#[derive(Debug)]
+enum Door {
+    /// One page a row.
+    Pages(Vec<Group>),
+    /// The file is laid out otherwise.
+    Arrow(Box<ArrowReaderMetadata>),
 }
 
 #[derive(Debug)]
@@ -44,7 +54,10 @@ struct Group {
 
 impl SampleColumn {
     /// Opens column `column` of the shard at `path`.
-    pub(crate) fn open(path: &Path, column: &str) -> Result<Self> {
+    ///
+    /// # Errors
+    /// [`Error::Io`], or [`Error::Layout`] when it is no Parquet file or has no such column.
+    pub fn open(path: &Path, column: &str) -> Result<Self> {
         let file = mapped::map(path)?;
         let wrong = |message: String| Error::Layout { path: path.to_path_buf(), message };
         let metadata = ParquetMetaDataReader::new()
@@ -60,24 +73,30 @@ impl SampleColumn {
         Ok(SampleColumn {
             path: path.to_path_buf(),
             column: column.into(),
-            groups: page_per_row(&metadata, leaf),
             max_rep: described.max_rep_level(),
             max_def: described.max_def_level(),
+            door: match page_per_row(&metadata, leaf) {
+                Some(groups) => Door::Pages(groups),
+                None => Door::Arrow(Box::new(ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new())?)),
+            },
             file: Arc::new(file),
         })
     }
 
-    /// Whether rows are read page by page (and not through Arrow).
-    #[cfg(test)]
-    pub(crate) fn direct(&self) -> bool {
-        self.groups.is_some()
+    /// Whether a row is one page, read without Arrow.
+    pub fn direct(&self) -> bool {
+        matches!(self.door, Door::Pages(_))
     }
 
     /// Copies the samples of row `row` to `out`, which must have their number.
-    pub(crate) fn read(&self, row: usize, out: &mut [f32]) -> Result<()> {
-        match &self.groups {
-            Some(groups) => self.read_page(groups, row, out),
-            None => self.read_arrow(row, out),
+    ///
+    /// # Errors
+    /// [`Error::Layout`] when there is no such row, it has another number of samples, or the
+    /// file is damaged.
+    pub fn read(&self, row: usize, out: &mut [f32]) -> Result<()> {
+        match &self.door {
+            Door::Pages(groups) => self.read_page(groups, row, out),
+            Door::Arrow(metadata) => self.read_arrow(metadata, row, out),
         }
     }
 
@@ -129,8 +148,8 @@ impl SampleColumn {
         }
     }
 
-    fn read_arrow(&self, row: usize, out: &mut [f32]) -> Result<()> {
-        let builder = ParquetRecordBatchReaderBuilder::try_new(Bytes::clone(&self.file))?;
+    fn read_arrow(&self, metadata: &ArrowReaderMetadata, row: usize, out: &mut [f32]) -> Result<()> {
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(Bytes::clone(&self.file), metadata.clone());
         let mask = ProjectionMask::columns(builder.parquet_schema(), [self.column.as_str()]);
         let selection = RowSelection::from(vec![RowSelector::skip(row), RowSelector::select(1)]);
         let mut reader = builder.with_projection(mask).with_row_selection(selection).build()?;

@@ -16,13 +16,12 @@ use crate::{Lake, Result, functions, schema, view};
 
 /// Builds a session over `lake`.
 pub(crate) fn context(lake: &Lake) -> Result<SessionContext> {
-    let mut config = SessionConfig::new().with_information_schema(true);
+    // Epochs are wide: 8192 of them a batch, the default, would be 800 MB.
+    let mut config = SessionConfig::new().with_information_schema(true).with_batch_size(256);
     let options = config.options_mut();
     options.execution.listing_table_ignore_subdirectory = false;
     // A filter on metadata then reads the pages of `eeg` only for the rows that pass.
     options.execution.parquet.pushdown_filters = true;
-    // Epochs are wide: 8192 of them, the default, would be 800 MB.
-    options.execution.batch_size = 256;
     let state = SessionStateBuilder::new().with_config(config).with_default_features().build();
     let ctx = SessionContext::new_with_state(state);
     functions::register(&ctx);

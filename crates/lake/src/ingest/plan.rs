@@ -9,7 +9,7 @@ use mmpipe_corpora::Scan;
 use mmpipe_signal::recipe::Recipe;
 
 use super::cut::{self, Bounds, Span};
-use super::raw::Rows;
+use super::raw::{Rows, Values};
 use super::rows::{self, ChannelRow, RecordingRow};
 use super::work::{Work, WorkChannel, WorkTrial};
 use crate::lake::path_value;
@@ -58,7 +58,7 @@ pub(crate) async fn plan(scan: &Scan, recipe: &Recipe) -> Result<Plan> {
     let ctx = SessionContext::new_with_config(SessionConfig::new().with_information_schema(true));
     for (name, batch) in &scan.tables {
         let table = MemTable::try_new(batch.schema(), vec![vec![batch.clone()]])?;
-        ctx.register_table(datafusion::sql::TableReference::bare(name.as_str()), std::sync::Arc::new(table))?;
+        ctx.register_table(datafusion::common::TableReference::bare(name.as_str()), std::sync::Arc::new(table))?;
     }
     let run = async |what: &'static str, sql: &str| -> Result<Rows> {
         let explain = |e: datafusion::error::DataFusionError| Error::Manifest {
@@ -207,7 +207,18 @@ struct Files<'a> {
     files: &'a Rows,
 }
 
+/// Columns of table `files` that every data set has.
+const COMMON: [&str; 11] = [
+    "path", "subject", "session", "run", "container", "bytes", "sfreq", "n_channels", "seconds", "status", "reason",
+];
+
 impl Files<'_> {
+    /// The columns that the manifest's patterns add, in their order.
+    fn other_groups(&self) -> Result<Vec<(String, Values<String>)>> {
+        let names = self.files.names().into_iter().filter(|n| !COMMON.contains(&n.as_str()));
+        names.map(|n| Ok((n.clone(), self.files.text(&n)?))).collect()
+    }
+
     fn into_plan(
         &self,
         plan: &mut Plan,
@@ -218,6 +229,18 @@ impl Files<'_> {
         let (path, status, reason) = (rows.text("path")?, rows.text("status")?, rows.text("reason")?);
         let (subject, session, run) = (rows.text("subject")?, rows.text_or_absent("session")?, rows.text_or_absent("run")?);
         let (bytes, seconds, container) = (rows.long("bytes")?, rows.double("seconds")?, rows.text("container")?);
+        let groups = self.other_groups()?;
+        let place = |i: usize| (subject.get(i), session.get(i), run.get(i));
+        let recordings = || (0..rows.len()).filter(|&i| matches!(status.get(i).as_deref(), Some("ok" | rows::REJECTED)));
+        let distinct: BTreeSet<_> = recordings().map(place).collect();
+        let crowded = distinct.len() < recordings().count();
+        if crowded && !groups.is_empty() {
+            let names: Vec<&str> = groups.iter().map(|(name, _)| name.as_str()).collect();
+            plan.notes.push(format!(
+                "several recordings share subject, session and run: column run says {} too",
+                names.join(", ")
+            ));
+        }
         for i in 0..rows.len() {
             let Some(path) = path.get(i) else { return Err(rows.wrong(format!("row {i} has no path"))) };
             let reason = reason.get(i);
@@ -226,7 +249,7 @@ impl Files<'_> {
                 dataset: self.scan.dataset.clone(),
                 subject: subject.get(i).unwrap_or_default(),
                 session: session.get(i),
-                run: run.get(i),
+                run: if crowded { run_with(&groups, run.get(i), i) } else { run.get(i) },
                 bytes: bytes.get(i).unwrap_or(0),
                 path: path.clone(),
                 ..Default::default()
@@ -264,6 +287,14 @@ impl Files<'_> {
         }
         Ok(())
     }
+}
+
+/// A run told apart by the file's other groups, as BIDS writes them: `task-rest_run-1`.
+fn run_with(groups: &[(String, Values<String>)], run: Option<String>, row: usize) -> Option<String> {
+    let mut parts: Vec<String> =
+        groups.iter().filter_map(|(name, values)| Some(format!("{name}-{}", values.get(row)?))).collect();
+    parts.extend(run.map(|run| if parts.is_empty() { run } else { format!("run-{run}") }));
+    (!parts.is_empty()).then(|| parts.join("_"))
 }
 
 fn channel_row(c: WorkChannel) -> ChannelRow {

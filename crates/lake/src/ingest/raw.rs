@@ -37,6 +37,11 @@ impl Rows {
         self.batch.num_rows()
     }
 
+    /// Names of all columns.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.batch.schema().fields().iter().map(|f| f.name().clone()).collect()
+    }
+
     /// An error of this query.
     pub(crate) fn wrong(&self, message: impl Into<String>) -> Error {
         Error::Manifest { dataset: self.dataset.clone(), query: self.query, message: message.into() }
