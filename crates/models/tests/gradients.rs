@@ -117,6 +117,12 @@ fn differences(
 }
 
 fn check(name: &str, shapes: &[Vec<usize>], op: Op<'_>) {
+    check_with_step(name, shapes, 3e-3, op);
+}
+
+/// `step`: distance of the f32 differences; longer where the operation is smooth and its result
+/// is the sum of many terms.
+fn check_with_step(name: &str, shapes: &[Vec<usize>], step: f64, op: Op<'_>) {
     let name = format!("{name} {shapes:?}");
     let (exact, fast) = (vars(shapes, DType::F64), vars(shapes, DType::F32));
     let (y64, g64) = run(op, &exact);
@@ -139,7 +145,7 @@ fn check(name: &str, shapes: &[Vec<usize>], op: Op<'_>) {
         compare(&format!("gradients of argument {i}"), a, b);
     }
     differences(&name, op, &exact, &g64, 1e-5, 1e-6);
-    differences(&name, op, &fast, &g32, 3e-3, 1e-3);
+    differences(&name, op, &fast, &g32, step, 1e-3);
 }
 
 #[test]
@@ -263,7 +269,12 @@ fn attention() {
             assert_eq!((largest(&g[0]), largest(&g[1])), (0.0, 0.0));
             continue;
         }
-        check("attention", &[shape.clone(), shape.clone(), shape], &op);
+        check_with_step(
+            "attention",
+            &[shape.clone(), shape.clone(), shape],
+            3e-2,
+            &op,
+        );
     }
 }
 
