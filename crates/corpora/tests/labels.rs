@@ -92,8 +92,6 @@ fn the_dictionary_agrees_with_every_channels_tsv() {
         for ((label, kind), said) in rows.iter().zip(canonical_all(&labels)) {
             let is_eeg = kind == "EEG";
             let says_eeg = !matches!(said, Electrode::NotEeg { .. });
-            // The side-car made from BCI-IV-2A calls its three EOG channels EOG; the one made
-            // from tiny_bids has no label that lies. Nothing is excused here.
             assert_eq!(
                 is_eeg,
                 says_eeg,

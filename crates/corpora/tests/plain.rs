@@ -58,7 +58,7 @@ fn folders_that_are_not_raw_folders_are_told() {
     ));
     let e = fail(dir.path()).to_string();
     assert!(
-        e.contains("s1.edf") && e.contains("1 files, such as file"),
+        e.contains("s1.edf") && e.contains("one file, file"),
         "{e}"
     );
     let empty = tempfile::tempdir().unwrap();

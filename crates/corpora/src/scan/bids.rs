@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::classify::{File, Status};
-use super::run::Note;
+use super::note::Note;
 use super::side_car::{self, Cells};
 use super::tables::TextTable;
 use crate::Result;

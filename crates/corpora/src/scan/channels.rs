@@ -6,7 +6,7 @@ use mmpipe_formats::Header;
 
 use super::bids::Extras;
 use super::microvolts;
-use super::run::Note;
+use super::note::Note;
 use crate::electrodes::{Electrode, canonical, canonical_all, is_reference};
 use crate::manifest::{ChannelRules, Keep};
 

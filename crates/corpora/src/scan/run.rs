@@ -3,78 +3,25 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use arrow::record_batch::RecordBatch;
 use mmpipe_formats::{Header, Severity};
 use rayon::prelude::*;
 
 use super::bids::{Extras, Index};
 use super::channels::{self, Row};
 use super::classify::{self, File, Status};
-use super::side_car::{self, Cells};
-use super::tables::{Columns, TextTable};
+use super::events::{annotation_files, events_table, recording_events};
+use super::note::Note;
+use super::output::{channels_table, files_table, json_table, notes_table, side_car_table};
 use super::{Filter, Scan, walk};
 use crate::manifest::{Action, FileKind, FileRule, Layout, Manifest, SideCar};
 use crate::{Error, Result, registry};
 
-/// One row of the table `diagnostics`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Note {
-    path: String,
-    severity: &'static str,
-    code: String,
-    message: String,
-}
-
-impl Note {
-    /// Worth knowing; nothing is lost.
-    pub(super) fn note(path: &str, code: &str, message: String) -> Self {
-        Self::new(path, "note", code, message)
-    }
-
-    /// Something was left out or contradicts.
-    pub(super) fn warning(path: &str, code: &str, message: String) -> Self {
-        Self::new(path, "warning", code, message)
-    }
-
-    fn new(path: &str, severity: &'static str, code: &str, message: String) -> Self {
-        Self {
-            path: path.to_owned(),
-            severity,
-            code: code.to_owned(),
-            message,
-        }
-    }
-}
-
 /// A recording after it was opened.
-struct Opened {
-    header: Header,
-    rows: Vec<Row>,
-    extras: Option<Extras>,
+pub(super) struct Opened {
+    pub(super) header: Header,
+    pub(super) rows: Vec<Row>,
+    pub(super) extras: Option<Extras>,
 }
-
-/// One row of the table `events`.
-struct Event {
-    path: String,
-    onset: Option<f64>,
-    duration: Option<f64>,
-    value: Option<String>,
-    trial_type: Option<String>,
-    channel: Option<String>,
-    source: &'static str,
-    extra: Cells,
-}
-
-/// Columns that `events` has whatever events.tsv holds.
-const EVENT_COLUMNS: &[&str] = &[
-    "path",
-    "onset",
-    "duration",
-    "value",
-    "trial_type",
-    "channel",
-    "source",
-];
 
 /// Scans `raw` with the rules of `manifest`.
 pub(super) fn scan(manifest: &Manifest, raw: &Path, filter: &Filter) -> Result<Scan> {
@@ -213,6 +160,7 @@ fn check_signals(
             expected: expected.join(" or "),
             found: match files.len() {
                 0 => "no file".to_owned(),
+                1 => format!("one file, {}", found.join(", ")),
                 n => format!("{n} files, such as {}", found.join(", ")),
             },
         });
@@ -297,7 +245,7 @@ fn open(
 }
 
 /// The header of a file, or why there is none, without the path in front.
-fn header(file: &File) -> Result<Header, String> {
+pub(super) fn header(file: &File) -> Result<Header, String> {
     match mmpipe_formats::open(&file.full) {
         Ok(recording) => Ok(recording.header().clone()),
         Err(e) => {
@@ -351,291 +299,4 @@ fn name_parts(raw: &Path, files: &mut [File], opened: &[Option<Opened>]) {
             file.reason = Some(format!("part of {whole}"));
         }
     }
-}
-
-/// Annotations of the recordings and rows of their events.tsv.
-fn recording_events(
-    files: &[File],
-    opened: &[Option<Opened>],
-    notes: &mut Vec<Note>,
-) -> Vec<Event> {
-    let mut events = Vec::new();
-    for (file, recording) in files.iter().zip(opened) {
-        let Some(recording) = recording else { continue };
-        events.extend(annotations(&recording.header, &file.path));
-        let rows = recording.extras.as_ref().and_then(|e| e.events.as_ref());
-        for (i, row) in rows.into_iter().flatten().enumerate() {
-            let cell = |name: &str| {
-                let (_, value) = row.iter().find(|(c, _)| c == name)?;
-                value.clone()
-            };
-            let mut number = |name: &str| {
-                let text = cell(name)?;
-                let value = text.parse::<f64>().ok().filter(|v| v.is_finite());
-                if value.is_none() {
-                    notes.push(Note::warning(
-                        &file.path,
-                        "event-not-a-number",
-                        format!(
-                            "events.tsv row {}: {name}: expected seconds, found `{text}`",
-                            i + 1
-                        ),
-                    ));
-                }
-                value
-            };
-            let (onset, duration) = (number("onset"), number("duration"));
-            events.push(Event {
-                path: file.path.clone(),
-                onset,
-                duration,
-                value: cell("value"),
-                trial_type: cell("trial_type"),
-                channel: cell("channel"),
-                source: "events.tsv",
-                extra: row
-                    .iter()
-                    .filter(|(c, _)| {
-                        !EVENT_COLUMNS.contains(&c.as_str()) || c == "path" || c == "source"
-                    })
-                    .map(|(c, v)| match c.as_str() {
-                        "path" | "source" => (format!("events_{c}"), v.clone()),
-                        _ => (c.clone(), v.clone()),
-                    })
-                    .collect(),
-            });
-        }
-    }
-    events
-}
-
-fn annotations<'a>(header: &'a Header, path: &'a str) -> impl Iterator<Item = Event> + 'a {
-    header.annotations.iter().map(move |a| Event {
-        path: path.to_owned(),
-        onset: Some(a.onset),
-        duration: a.duration,
-        value: Some(a.text.clone()),
-        trial_type: None,
-        channel: a.channel.clone(),
-        source: "file",
-        extra: Vec::new(),
-    })
-}
-
-/// Events of files that hold nothing but annotations, under the path of their recording.
-fn annotation_files(files: &mut [File]) -> Vec<Event> {
-    let mut events = Vec::new();
-    for file in files
-        .iter_mut()
-        .filter(|f| f.kind == Some(FileKind::Annotations) && f.status == Status::SideCar)
-    {
-        let Some(of) = file.of.clone() else { continue };
-        match header(file) {
-            Ok(header) => {
-                events.extend(annotations(&header, &of));
-                file.reason.get_or_insert(format!("annotations of {of}"));
-            }
-            Err(why) => {
-                file.status = Status::Rejected;
-                file.reason = Some(why);
-            }
-        }
-    }
-    events
-}
-
-/// All files of a side-car rule as one table.
-fn side_car_table(
-    rule: SideCar,
-    files: &[File],
-    broken: &mut Vec<(String, String)>,
-    notes: &mut Vec<Note>,
-) -> Result<(String, RecordBatch)> {
-    let mut columns = vec!["path".to_owned()];
-    columns.extend(rule.columns.iter().cloned());
-    let mut table = TextTable::with_columns(&columns);
-    for file in files.iter().filter(|f| f.status == Status::SideCar) {
-        let Some(groups) = rule.pattern.groups(&file.path) else {
-            continue;
-        };
-        match side_car::read(&file.full, rule.format) {
-            Ok(rows) => {
-                let missing: Vec<&str> = rule
-                    .columns
-                    .iter()
-                    .filter(|c| {
-                        rows.first()
-                            .is_some_and(|row| !row.iter().any(|(name, _)| name == *c))
-                    })
-                    .map(String::as_str)
-                    .collect();
-                if !missing.is_empty() {
-                    let message = format!("columns missing: {}; null instead", missing.join(", "));
-                    notes.push(Note::warning(&file.path, "columns-missing", message));
-                }
-                side_car::add(&mut table, &file.path, &groups, rows);
-            }
-            Err(why) => broken.push((file.path.clone(), why)),
-        }
-    }
-    table.finish(&rule.table)
-}
-
-/// The JSON side-cars of all recordings, one row a leaf.
-fn json_table(
-    name: &str,
-    files: &[File],
-    opened: &[Option<Opened>],
-    pick: fn(&Extras) -> &serde_json::Map<String, serde_json::Value>,
-) -> Result<(String, RecordBatch)> {
-    let mut table = TextTable::with_columns(&["path", "key", "value"]);
-    for (file, recording) in files.iter().zip(opened) {
-        let Some(extras) = recording.as_ref().and_then(|r| r.extras.as_ref()) else {
-            continue;
-        };
-        let mut leaves = Vec::new();
-        for (key, value) in pick(extras) {
-            side_car::flatten(key, value, &mut leaves);
-        }
-        for (key, value) in leaves {
-            table.push([
-                ("path", Some(file.path.clone())),
-                ("key", Some(key)),
-                ("value", value),
-            ]);
-        }
-    }
-    table.finish(name)
-}
-
-fn files_table(
-    rules: &[FileRule],
-    files: &[File],
-    opened: &[Option<Opened>],
-) -> Result<(String, RecordBatch)> {
-    let mut groups = vec!["subject", "session", "run"];
-    for rule in rules {
-        for name in rule
-            .pattern
-            .group_names()
-            .chain(rule.set.keys().map(String::as_str))
-        {
-            if !groups.contains(&name) {
-                groups.push(name);
-            }
-        }
-    }
-    let mut table = Columns::new("files", files.len()).text("path", each(files, |f| &f.path));
-    for name in groups {
-        table = table.text(name, files.iter().map(|f| f.groups.get(name)));
-    }
-    let headers = || opened.iter().map(|o| o.as_ref().map(|o| &o.header));
-    table
-        .text(
-            "container",
-            headers().map(|h| h.map(|h| h.container.to_string())),
-        )
-        .i64(
-            "bytes",
-            files
-                .iter()
-                .zip(headers())
-                .map(|(f, h)| i64::try_from(h.map_or(f.bytes, |h| h.bytes)).ok()),
-        )
-        .f64(
-            "sfreq",
-            opened
-                .iter()
-                .map(|o| o.as_ref().and_then(|o| channels::sfreq(&o.rows))),
-        )
-        .i32(
-            "n_channels",
-            headers().map(|h| i32::try_from(h?.channels.len()).ok()),
-        )
-        .f64("seconds", headers().map(|h| h.map(|h| h.seconds)))
-        .text("status", files.iter().map(|f| Some(f.status.as_str())))
-        .text("reason", files.iter().map(|f| f.reason.as_ref()))
-        .finish()
-}
-
-fn each<'a, T>(
-    items: &'a [T],
-    get: impl Fn(&'a T) -> &'a String + 'a,
-) -> impl Iterator<Item = Option<&'a String>> {
-    items.iter().map(move |i| Some(get(i)))
-}
-
-fn events_table(events: &[Event]) -> Result<(String, RecordBatch)> {
-    let mut extra = TextTable::default();
-    for event in events {
-        extra.push(event.extra.iter().cloned());
-    }
-    let mut table = Columns::new("events", events.len())
-        .text("path", each(events, |e| &e.path))
-        .f64("onset", events.iter().map(|e| e.onset))
-        .f64("duration", events.iter().map(|e| e.duration))
-        .text("value", events.iter().map(|e| e.value.as_ref()))
-        .text("trial_type", events.iter().map(|e| e.trial_type.as_ref()))
-        .text("channel", events.iter().map(|e| e.channel.as_ref()))
-        .text("source", events.iter().map(|e| Some(e.source)));
-    for (index, column) in extra.columns().iter().enumerate() {
-        table = table.text(column, extra.values(index));
-    }
-    table.finish()
-}
-
-fn channels_table(files: &[File], opened: &[Option<Opened>]) -> Result<(String, RecordBatch)> {
-    let rows: Vec<(&str, usize, &Row, Option<&str>)> = files
-        .iter()
-        .zip(opened)
-        .filter_map(|(file, o)| Some((file, o.as_ref()?)))
-        .flat_map(|(file, o)| {
-            let system = o
-                .extras
-                .as_ref()
-                .and_then(|e| e.positions.system.as_deref());
-            o.rows
-                .iter()
-                .enumerate()
-                .map(move |(i, row)| (file.path.as_str(), i, row, system))
-        })
-        .collect();
-    let axis = |k: usize| {
-        rows.iter()
-            .map(move |(_, _, r, _)| r.position.and_then(|p| p.get(k).copied()))
-    };
-    Columns::new("channels", rows.len())
-        .text("path", rows.iter().map(|(path, ..)| Some(*path)))
-        .i32(
-            "channel",
-            rows.iter().map(|(_, i, ..)| i32::try_from(*i).ok()),
-        )
-        .text("raw_name", each(&rows, |(_, _, r, _)| &r.raw_name))
-        .text("kind", each(&rows, |(_, _, r, _)| &r.kind))
-        .text("name", rows.iter().map(|(_, _, r, _)| r.name.as_ref()))
-        .text("unit", each(&rows, |(_, _, r, _)| &r.unit))
-        .f64(
-            "to_microvolts",
-            rows.iter().map(|(_, _, r, _)| r.to_microvolts),
-        )
-        .f64("sfreq", rows.iter().map(|(_, _, r, _)| Some(r.sfreq)))
-        .bool("keep", rows.iter().map(|(_, _, r, _)| Some(r.keep)))
-        .text("reason", rows.iter().map(|(_, _, r, _)| r.reason.as_ref()))
-        .f32("x", axis(0))
-        .f32("y", axis(1))
-        .f32("z", axis(2))
-        .text(
-            "coordinate_system",
-            rows.iter().map(|(_, _, r, system)| r.position.and(*system)),
-        )
-        .finish()
-}
-
-fn notes_table(notes: &[Note]) -> Result<(String, RecordBatch)> {
-    Columns::new("diagnostics", notes.len())
-        .text("path", each(notes, |n| &n.path))
-        .text("severity", notes.iter().map(|n| Some(n.severity)))
-        .text("code", each(notes, |n| &n.code))
-        .text("message", each(notes, |n| &n.message))
-        .finish()
 }

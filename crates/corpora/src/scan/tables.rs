@@ -148,3 +148,11 @@ impl TextTable {
         out.finish()
     }
 }
+
+/// A text column out of a field of every item.
+pub(super) fn each<'a, T>(
+    items: &'a [T],
+    get: impl Fn(&'a T) -> &'a String + 'a,
+) -> impl Iterator<Item = Option<&'a String>> {
+    items.iter().map(move |i| Some(get(i)))
+}

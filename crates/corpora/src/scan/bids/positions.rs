@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Extras, Index, Meta, read_object};
 use crate::manifest::Format;
-use crate::scan::run::Note;
+use crate::scan::note::Note;
 use crate::scan::side_car;
 
 /// Electrode positions in metres.

@@ -1,0 +1,32 @@
+//! Diagnostics of a scan: what is worth knowing beside the rows.
+
+/// One row of the table `diagnostics`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Note {
+    pub(super) path: String,
+    pub(super) severity: &'static str,
+    pub(super) code: String,
+    pub(super) message: String,
+}
+
+impl Note {
+    /// Worth knowing; nothing is lost.
+    pub(super) fn note(path: &str, code: &str, message: String) -> Self {
+        Self::new(path, "note", code, message)
+    }
+
+    /// Something was left out or contradicts.
+    pub(super) fn warning(path: &str, code: &str, message: String) -> Self {
+        Self::new(path, "warning", code, message)
+    }
+
+    /// Any severity: `note`, `warning` or `damaged`.
+    pub(super) fn new(path: &str, severity: &'static str, code: &str, message: String) -> Self {
+        Self {
+            path: path.to_owned(),
+            severity,
+            code: code.to_owned(),
+            message,
+        }
+    }
+}
