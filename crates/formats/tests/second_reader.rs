@@ -11,7 +11,23 @@ use edf_rs::record::Samples;
 use mmpipe_formats::open;
 
 /// (file, what edf-rs 0.2.0 says)
-const REFUSED: &[(&str, &str)] = &[];
+const REFUSED: &[(&str, &str)] = &[
+    ("edf-jl/bdf_test.bdf", "InvalidUserIdSegmentCount"),
+    ("edf-jl/bdf_test.edf", "InvalidUserIdSegmentCount"),
+    ("edf-jl/test_merged.edf", "InvalidUserIdSegmentCount"),
+    ("edf-jl/test_uneven_samp.edf", "InvalidStartDate"),
+    ("edfio/short_psg.bdf", "FieldSizeExceeded"),
+    ("eeglab-sample/test_data/test.bdf", "no record count"),
+    (
+        "mne-python-io-tests/edf/tests/data/test.bdf",
+        "no record count",
+    ),
+    (
+        "mne-python-io-tests/edf/tests/data/test_bdf_stim_channel.bdf",
+        "FieldSizeExceeded",
+    ),
+    ("naplib/tests/io/tiny_test.edf", "FieldSizeExceeded"),
+];
 
 fn files(folder: &Path, out: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap().flatten() {

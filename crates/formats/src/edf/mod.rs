@@ -24,6 +24,9 @@ use header::Fields;
 use layout::Layout;
 use timeline::Timeline;
 
+/// Bytes of records that are decoded together.
+const BLOCK_BYTES: usize = 256 << 10;
+
 /// An open EDF or BDF file.
 pub(crate) struct Edf {
     source: Source,
@@ -134,8 +137,6 @@ impl Edf {
     /// by signal.
     fn read<T: Float>(&self, channels: &[usize], start: u64, out: &mut [&mut [T]]) -> Result<()> {
         check_request(&self.header, channels, start, out.iter().map(|o| o.len()))?;
-        let bytes = self.source.bytes();
-        let width = if self.bdf { 3 } else { 2 };
         // Requested columns with their sample ranges, checked above to exist.
         let wanted: Vec<_> = channels
             .iter()
@@ -153,34 +154,52 @@ impl Edf {
             .map(|(c, end)| end.div_ceil(c.samples as u64))
             .max()
             .unwrap_or(0);
-        for record in first..stop {
+        // A few records at a time: their bytes stay in the second cache while one signal after
+        // the other is taken out of them in stretches longer than a page.
+        let step = (BLOCK_BYTES / self.layout.record_bytes.max(1)).max(1) as u64;
+        for block in (first..stop).step_by(step as usize) {
             for (&channel, dst) in channels.iter().zip(out.iter_mut()) {
-                let (Some(column), Some(&calibration)) = (
-                    self.layout.signals.get(channel),
-                    self.calibration.get(channel),
-                ) else {
-                    continue;
-                };
-                let n = column.samples as u64;
-                let from = (record * n).max(start);
-                let to = ((record + 1) * n).min(start + dst.len() as u64);
-                if from >= to {
-                    continue;
-                }
-                let Some(field) = self.layout.bytes(bytes, record, column) else {
-                    return Err(Error::range(
-                        self.source.path(),
-                        format!("record {record} lies beyond the end of the file"),
-                    ));
-                };
-                let src = &field
-                    [(from - record * n) as usize * width..(to - record * n) as usize * width];
-                let dst = &mut dst[(from - start) as usize..(to - start) as usize];
-                if self.bdf {
-                    T::from_i24(src, calibration, dst);
-                } else {
-                    T::from_i16(src, calibration, dst);
-                }
+                self.read_block(channel, start, block..stop.min(block + step), dst)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The part of one channel's request that lies in a range of records.
+    fn read_block<T: Float>(
+        &self,
+        channel: usize,
+        start: u64,
+        records: std::ops::Range<u64>,
+        dst: &mut [T],
+    ) -> Result<()> {
+        let (Some(column), Some(&calibration)) = (
+            self.layout.signals.get(channel),
+            self.calibration.get(channel),
+        ) else {
+            return Ok(());
+        };
+        let width = if self.bdf { 3 } else { 2 };
+        let n = column.samples as u64;
+        for record in records {
+            let from = (record * n).max(start);
+            let to = ((record + 1) * n).min(start + dst.len() as u64);
+            if from >= to {
+                continue;
+            }
+            let Some(field) = self.layout.bytes(self.source.bytes(), record, column) else {
+                return Err(Error::range(
+                    self.source.path(),
+                    format!("record {record} lies beyond the end of the file"),
+                ));
+            };
+            let skip = (from - record * n) as usize * width;
+            let src = &field[skip..skip + (to - from) as usize * width];
+            let dst = &mut dst[(from - start) as usize..(to - start) as usize];
+            if self.bdf {
+                T::from_i24(src, calibration, dst);
+            } else {
+                T::from_i16(src, calibration, dst);
             }
         }
         Ok(())

@@ -1,0 +1,18 @@
+//! Any bytes as a sound, block by block.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let Ok(file) = tempfile::NamedTempFile::new() else {
+        return;
+    };
+    if std::fs::write(file.path(), data).is_err() {
+        return;
+    }
+    let mut samples = 0u64;
+    let decoded = mmpipe_formats::audio::decode(file.path(), |block| samples += block.len() as u64);
+    if let Ok(decoded) = decoded {
+        assert_eq!(samples, decoded.frames * decoded.info.channels as u64);
+    }
+});
