@@ -69,11 +69,6 @@ impl Table {
     pub(crate) fn row<S: Into<String>>(&mut self, cells: impl IntoIterator<Item = S>) {
         self.rows.push(cells.into_iter().map(Into::into).collect());
     }
-
-    /// Whether no row was added.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
 }
 
 impl std::fmt::Display for Table {
@@ -85,7 +80,7 @@ impl std::fmt::Display for Table {
         for row in &self.rows {
             for (c, cell) in row.iter().enumerate().take(columns) {
                 widths[c] = widths[c].max(width(cell));
-                numeric[c] &= cell.is_empty() || cell == "-" || cell.starts_with(|x: char| x.is_ascii_digit());
+                numeric[c] &= is_number(cell);
             }
         }
         let mut write = |cells: &[String]| -> std::fmt::Result {
@@ -114,6 +109,12 @@ impl std::fmt::Display for Table {
         }
         Ok(())
     }
+}
+
+/// Whether a cell is flushed right: a number, with or without a sign, or nothing.
+fn is_number(cell: &str) -> bool {
+    let digits = cell.strip_prefix('-').unwrap_or(cell);
+    digits.is_empty() || digits.starts_with(|c: char| c.is_ascii_digit())
 }
 
 /// Bytes with a binary prefix, as in `4.2 MiB`.

@@ -94,26 +94,24 @@ impl ShardWriter {
 
     /// Adds rows.
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        self.writer.write(batch).map_err(|e| self.explain(e))
+        self.writer.write(batch).map_err(|e| explain(&self.path, e))
     }
 
     /// Writes the footer, syncs and gives the file its name.
-    pub(crate) fn commit(mut self) -> Result<PathBuf> {
-        let result = self.writer.finish().map(drop);
-        result.map_err(|e| self.explain(e))?;
-        self.writer.inner_mut().flush().map_err(Error::io("write", &self.path))?;
-        let file = self.writer.into_inner()?;
+    pub(crate) fn commit(self) -> Result<PathBuf> {
+        let mut file = self.writer.into_inner().map_err(|e| explain(&self.path, e))?;
+        file.flush().map_err(Error::io("write", &self.path))?;
         self.pending.commit(file)
     }
+}
 
-    /// A full disk reaches us wrapped in a Parquet error without a path.
-    fn explain(&self, e: parquet::errors::ParquetError) -> Error {
-        match e {
-            parquet::errors::ParquetError::External(e) => match e.downcast::<std::io::Error>() {
-                Ok(io) => Error::io("write", &self.path)(*io),
-                Err(other) => Error::Parquet(parquet::errors::ParquetError::External(other)),
-            },
-            e => Error::Layout { path: self.path.clone(), message: format!("cannot write: {e}") },
-        }
+/// A full disk reaches us wrapped in a Parquet error without a path.
+fn explain(path: &Path, e: parquet::errors::ParquetError) -> Error {
+    match e {
+        parquet::errors::ParquetError::External(e) => match e.downcast::<std::io::Error>() {
+            Ok(io) => Error::io("write", path)(*io),
+            Err(other) => Error::Parquet(parquet::errors::ParquetError::External(other)),
+        },
+        e => Error::Layout { path: path.to_path_buf(), message: format!("cannot write: {e}") },
     }
 }

@@ -8,14 +8,14 @@ use mmpipe_formats::write::{NewRecording, NewSignal, Start, edf};
 use std::path::Path;
 
 /// What was planted in a miniature corpus.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct PlantedCorpus {
     /// The recordings, by path.
     pub recordings: Vec<PlantedRecording>,
 }
 
 /// One recording of a miniature corpus.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct PlantedRecording {
     /// Path relative to the raw root.
     pub path: String,
@@ -34,7 +34,7 @@ pub struct PlantedRecording {
 }
 
 /// One signal of a planted recording.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct PlantedChannel {
     /// Label as written.
     pub label: String,
@@ -44,7 +44,8 @@ pub struct PlantedChannel {
     pub sfreq: f64,
     /// Physical minimum and maximum, in `unit`.
     pub physical: (f64, f64),
-    /// Every sample as stored.
+    /// Every sample as stored; left out of JSON for its size.
+    #[serde(skip)]
     pub samples: Vec<i16>,
 }
 

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use mmpipe_corpora::{self as corpora, Filter, Scan, registry};
-use mmpipe_lake::{self as lake, IngestReport, IngestRequest, Lake};
-use mmpipe_signal::recipe::Recipe;
+use mmpipe_lake::ingest::{self as lake, IngestReport, IngestRequest};
+use mmpipe_lake::Lake;
+use mmpipe_signal::recipe::{self, Recipe};
 
 use super::Status;
 use crate::cli::IngestArgs;
@@ -16,7 +17,7 @@ use crate::render;
 
 pub(crate) fn run(ctx: &Context, args: &IngestArgs) -> Result<Status> {
     let Some(recipe) = Recipe::builtin(&args.recipe) else {
-        bail!("no recipe `{}`; there are {}", args.recipe, Recipe::names().join(", "));
+        bail!("no recipe `{}`; there are {}", args.recipe, recipe::names().join(", "));
     };
     let filter = Filter { subjects: args.subjects.clone() };
     let (scan, raw) = match (&args.bids, &args.raw, &args.dataset) {
@@ -48,7 +49,7 @@ pub(super) fn ingest(
 ) -> Result<IngestReport> {
     let bar = Bar::new(0, "ingest", ctx.global.quiet);
     let request = IngestRequest { scan, raw: raw.to_owned(), recipe, threads: ctx.threads, dry_run };
-    let report = ctx.block_on(lake::ingest(lake, request, &IngestBar(&bar)))?;
+    let report = ctx.block_on(mmpipe_lake::ingest(lake, request, &IngestBar(&bar)))?;
     bar.finish();
     Ok(report)
 }

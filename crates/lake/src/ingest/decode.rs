@@ -358,7 +358,8 @@ impl Columns<'_> {
         columns.insert("epoch", Arc::new(Int32Array::from_iter_values(epochs.iter().map(|e| e.epoch))));
         columns.insert("onset", Arc::new(Float64Array::from_iter_values(epochs.iter().map(|e| e.onset))));
         columns.insert("sfreq", Arc::new(Float64Array::from_iter_values(std::iter::repeat_n(self.recipe.sfreq, n))));
-        let names = StringArray::from_iter_values((0..n).flat_map(|_| self.channels.iter().map(|c| c.name.as_str())));
+        let names: Vec<&str> = (0..n).flat_map(|_| self.channels.iter().map(|c| c.name.as_str())).collect();
+        let names = StringArray::from_iter_values(names);
         columns.insert("ch_names", self.per_channel("ch_names", Arc::new(names))?);
         columns.insert("eeg", self.eeg(samples)?);
         columns.insert("ch_mean", self.per_channel("ch_mean", Arc::new(Float32Array::new(mean, None)))?);

@@ -125,7 +125,8 @@ impl RecordingRow {
 }
 
 fn text<'a>(values: impl Iterator<Item = &'a str>) -> ArrayRef {
-    Arc::new(StringArray::from_iter_values(values))
+    // Collected, because a flattened iterator has no exact size, which the builder wants.
+    Arc::new(StringArray::from_iter_values(values.collect::<Vec<_>>()))
 }
 
 fn text_or_null<'a>(values: impl Iterator<Item = Option<&'a str>>) -> ArrayRef {
