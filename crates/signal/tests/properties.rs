@@ -270,7 +270,8 @@ fn cut_counts_every_sample() {
     assert_eq!(whole.epochs, [0..400, 400..800]);
     assert_eq!((whole.tail, whole.outside), (201, 0));
     let trial = cut(1001, 200.0, 2.0, Some(1.0024), Some(3.01)).expect("cut");
-    assert_eq!(trial.epochs, [200..600]);
+    assert_eq!(trial.epochs.first(), Some(&(200..600)));
+    assert_eq!(trial.epochs.len(), 1);
     assert_eq!(trial.tail, 2);
     let late = cut(1001, 200.0, 2.0, Some(4.0), Some(60.0)).expect("cut");
     assert_eq!(
@@ -278,10 +279,8 @@ fn cut_counts_every_sample() {
         (0, 201, 12_000 - 1001)
     );
     let early = cut(1001, 200.0, 2.0, Some(-1.0), Some(2.0)).expect("cut");
-    assert_eq!(
-        (early.epochs, early.tail, early.outside),
-        (vec![0..400], 0, 200)
-    );
+    assert_eq!(early.epochs.first(), Some(&(0..400)));
+    assert_eq!((early.epochs.len(), early.tail, early.outside), (1, 0, 200));
     // 102.4 samples an epoch: starts follow time, not a sum of rounded lengths.
     let uneven = cut(10_300, 102.4, 1.0, None, None).expect("cut");
     assert_eq!(uneven.epochs.len(), 100);

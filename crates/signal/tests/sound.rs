@@ -78,7 +78,7 @@ fn block_size_does_not_matter_and_channels_are_averaged() {
         .collect();
     assert_eq!(to_16k_mono(&[mean], 44_100).expect("mean"), whole);
     assert_eq!(
-        to_16k_mono(&[left.clone()], 16_000).expect("as it is"),
+        to_16k_mono(std::slice::from_ref(&left), 16_000).expect("as it is"),
         left
     );
 }
