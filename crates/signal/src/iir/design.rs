@@ -1,6 +1,6 @@
 //! Filter design: Butterworth and notch, after SciPy's `iirfilter` and `iirnotch`.
 //!
-//! The steps and the order of operations are those of `scipy.signal` 1.1x (`buttap`, `lp2*_zpk`,
+//! The steps and the order of operations are those of `scipy.signal` 1.17 (`buttap`, `lp2*_zpk`,
 //! `bilinear_zpk`, `zpk2sos` with pairing `nearest`), so sections come out in the same order
 //! with the same values to rounding.
 
