@@ -57,10 +57,7 @@ fn folders_that_are_not_raw_folders_are_told() {
         Error::RawNotAFolder { .. }
     ));
     let e = fail(dir.path()).to_string();
-    assert!(
-        e.contains("s1.edf") && e.contains("one file, file"),
-        "{e}"
-    );
+    assert!(e.contains("s1.edf") && e.contains("one file, file"), "{e}");
     let empty = tempfile::tempdir().unwrap();
     assert!(fail(empty.path()).to_string().contains("found no file"));
 }
@@ -141,6 +138,9 @@ side_cars = [
     { table = "meta", pattern = 'meta\.json', format = "json-tree" },
     { table = "absent", pattern = 'absent\.csv', format = "csv", columns = ["a"] },
 ]
+[[files]]
+pattern = 'info\.csv|s\d\.txt|meta\.json'
+kind = "side-car"
 "#);
     let dir = tempfile::tempdir().unwrap();
     cap(dir.path(), "s1.edf");
