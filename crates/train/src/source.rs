@@ -106,6 +106,8 @@ pub struct MemorySource {
     pub scale: Vec<Vec<(f32, f32)>>,
     /// 16-kHz candidates of each example, the attended one first; empty = none.
     pub candidates: Vec<Vec<Vec<f32>>>,
+    /// Identity of each candidate's sound; empty = not known.
+    pub keys: Vec<Vec<u64>>,
 }
 
 impl MemorySource {
@@ -170,5 +172,8 @@ impl Source for MemorySource {
         out.clear();
         out.extend_from_slice(samples);
         Ok(())
+    }
+    fn candidate_key(&self, i: usize, k: usize) -> Option<u64> {
+        self.keys.get(i)?.get(k).copied()
     }
 }

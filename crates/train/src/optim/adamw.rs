@@ -41,6 +41,9 @@ struct Factors {
     scale: f32,
     beta1: f32,
     beta2: f32,
+    /// 1 − β1 and 1 − β2, taken before rounding to f32: 1 − 0.999 in f32 is off by 5e-5.
+    rest1: f32,
+    rest2: f32,
     /// 1 − lr · weight decay.
     keep: f32,
     /// lr / (1 − β1^t).
@@ -106,6 +109,8 @@ impl AdamW {
             scale: scale as f32,
             beta1: self.beta1 as f32,
             beta2: self.beta2 as f32,
+            rest1: (1.0 - self.beta1) as f32,
+            rest2: (1.0 - self.beta2) as f32,
             keep: if decay {
                 (1.0 - lr * self.weight_decay) as f32
             } else {
@@ -222,8 +227,8 @@ impl InplaceOp2 for Update<'_> {
 fn update(w: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], f: Factors) {
     for (((w, g), m), v) in w.iter_mut().zip(g).zip(m).zip(v) {
         let g = g * f.scale;
-        *m = f.beta1 * *m + (1.0 - f.beta1) * g;
-        *v = f.beta2 * *v + (1.0 - f.beta2) * g * g;
+        *m = f.beta1 * *m + f.rest1 * g;
+        *v = f.beta2 * *v + f.rest2 * g * g;
         *w = *w * f.keep - f.rate * *m / (v.sqrt() * f.root + f.eps);
     }
 }

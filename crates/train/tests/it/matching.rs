@@ -39,6 +39,7 @@ fn aadnet_finds_the_attended_sound_and_order_does_not_matter() {
     // Exchange the sounds: the same places now show the other sound, so scores change places.
     let mut swapped: MemorySource = source.clone();
     swapped.candidates.iter_mut().for_each(|c| c.swap(0, 1));
+    swapped.keys.iter_mut().for_each(|k| k.swap(0, 1));
     let other = predict(&swapped, &fold.test, &matcher(), dir.path(), None).unwrap();
     for (a, b) in predictions.iter().zip(&other) {
         assert_eq!(a.label, b.label);
@@ -71,6 +72,7 @@ fn examples_without_sounds_are_counted_and_left_out() {
     );
     // A sound shorter than its EEG is an error that names the epoch.
     source.candidates[4][1].truncate(16_000);
+    source.keys.clear();
     let err = fit(
         &source,
         &fold,

@@ -74,9 +74,22 @@ pub(crate) fn rhythms(subjects: usize, trials: usize, epochs: usize, seed: u64) 
     s
 }
 
+/// Sounds that [`two_talkers`] draws from.
+const POOL: usize = 12;
+
 /// Two sounds an epoch; the EEG follows the loudness of the first. 4 channels × 128 at 64 Hz.
+/// Every sound is attended as often as not, on average.
 pub(crate) fn two_talkers(trials: usize, epochs: usize, seed: u64) -> MemorySource {
     let mut noise = Noise::new(seed + 7);
+    // Loudness: random syllables of an eighth of a second.
+    let loudness: Vec<Vec<f32>> = (0..POOL)
+        .map(|_| (0..16).map(|_| 0.5 + 0.5 * noise.next()).collect())
+        .collect();
+    let sound = |l: &Vec<f32>| -> Vec<f32> {
+        let tone = |t: usize| (t as f32 / 16_000.0 * 500.0 * std::f32::consts::TAU).sin();
+        (0..32_000).map(|t| l[t / 2000] * tone(t)).collect()
+    };
+    let sounds: Vec<Vec<f32>> = loudness.iter().map(sound).collect();
     let mut s = MemorySource {
         n_times: 128,
         sfreq: 64.0,
@@ -85,25 +98,13 @@ pub(crate) fn two_talkers(trials: usize, epochs: usize, seed: u64) -> MemorySour
     };
     for trial in 0..trials {
         for _ in 0..epochs {
-            // Loudness: random syllables of an eighth of a second.
-            let loudness: Vec<Vec<f32>> = (0..2)
-                .map(|_| (0..16).map(|_| 0.5 + 0.5 * noise.next()).collect())
-                .collect();
-            let sounds: Vec<Vec<f32>> = loudness
-                .iter()
-                .map(|l| {
-                    (0..32_000)
-                        .map(|t| {
-                            let at = t as f32 / 16_000.0;
-                            l[t / 2000] * (at * 500.0 * std::f32::consts::TAU).sin()
-                        })
-                        .collect()
-                })
-                .collect();
+            let attended = ((0.5 + 0.5 * noise.next()) * POOL as f32) as usize % POOL;
+            let other =
+                (attended + 1 + ((0.5 + 0.5 * noise.next()) * (POOL - 1) as f32) as usize) % POOL;
             let mut eeg = Vec::new();
             for c in 0..4 {
                 let mut row: Vec<f32> = (0..128)
-                    .map(|t| loudness[0][t / 8] * (c as f32 - 1.2) + 0.3 * noise.next())
+                    .map(|t| loudness[attended][t / 8] * (c as f32 - 1.2) + 0.3 * noise.next())
                     .collect();
                 zscore(&mut row);
                 eeg.extend(row);
@@ -118,7 +119,9 @@ pub(crate) fn two_talkers(trials: usize, epochs: usize, seed: u64) -> MemorySour
                 ..Meta::default()
             });
             s.eeg.push(eeg);
-            s.candidates.push(sounds);
+            s.candidates
+                .push(vec![sounds[attended].clone(), sounds[other].clone()]);
+            s.keys.push(vec![attended as u64, other as u64]);
         }
     }
     s
