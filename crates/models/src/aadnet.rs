@@ -167,7 +167,7 @@ impl Inception {
         if let Some(conv) = &self.pool {
             outputs.push(conv.forward(&ops::max_pool3_time(x)?)?);
         }
-        Ok(Tensor::cat(&outputs, 1)?.relu()?)
+        Ok(ops::relu(&Tensor::cat(&outputs, 1)?)?)
     }
 }
 

@@ -173,6 +173,7 @@ fn softmax_gelu_elu() {
     ] {
         check("softmax", &[shape.clone()], &|a| ops::softmax(&a[0]));
         check("gelu", &[shape.clone()], &|a| ops::gelu(&a[0]));
+        check("relu", &[shape.clone()], &|a| ops::relu(&a[0]));
         check("elu", &[shape], &|a| ops::elu(&a[0]));
     }
 }

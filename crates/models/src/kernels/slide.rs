@@ -35,13 +35,13 @@ pub(crate) fn correlate(x: &[f32], w: &[f32], out: &mut [f32]) {
     while t + 4 * LANES <= n {
         let mut acc = [[0.0f32; LANES]; 4];
         let window = &x[t..t + 4 * LANES + k - usize::from(k > 0)];
-        for (i, &w) in w.iter().enumerate() {
-            if let Some((x, _)) = window[i..].split_first_chunk::<{ 4 * LANES }>() {
-                let (x, _) = x.as_chunks::<LANES>();
-                fma_block(fused, &mut acc[0], w, &x[0]);
-                fma_block(fused, &mut acc[1], w, &x[1]);
-                fma_block(fused, &mut acc[2], w, &x[2]);
-                fma_block(fused, &mut acc[3], w, &x[3]);
+        for (x, &w) in window.windows(4 * LANES).zip(w) {
+            let (x, _) = x.as_chunks::<LANES>();
+            if let [x0, x1, x2, x3] = x {
+                fma_block(fused, &mut acc[0], w, x0);
+                fma_block(fused, &mut acc[1], w, x1);
+                fma_block(fused, &mut acc[2], w, x2);
+                fma_block(fused, &mut acc[3], w, x3);
             }
         }
         for (o, a) in out[t..].iter_mut().zip(acc.as_flattened()) {

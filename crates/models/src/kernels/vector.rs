@@ -2,6 +2,8 @@
 
 use multiversion::{multiversion, target::target_cfg_f};
 
+use crate::rng::Stream;
+
 /// `a`·`b` + `c`, fused where the instruction set has it. A fused multiply-add without hardware
 /// would be a library call an element.
 #[inline(always)]
@@ -95,6 +97,71 @@ pub(crate) fn softmax_grad(y: &[f32], g: &[f32], out: &mut [f32]) {
     let inner = sum_of(y, g, |y, g| y * g);
     for ((o, y), g) in out.iter_mut().zip(y).zip(g) {
         *o = y * (g - inner);
+    }
+}
+
+/// Dropout: out = x / (1 − p) where the stream's draw at `first` + index reaches p, else zero.
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512bw+avx512dq+avx2+fma+bmi2",
+    "x86_64+avx2+fma+bmi2"
+))]
+pub(crate) fn dropout(x: &[f32], p: f32, stream: Stream, first: u64, out: &mut [f32]) {
+    let scale = 1.0 / (1.0 - p);
+    for ((o, &x), i) in out.iter_mut().zip(x).zip(first..) {
+        *o = if stream.uniform(i) < p {
+            0.0
+        } else {
+            x * scale
+        };
+    }
+}
+
+/// out = max(x, 0).
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512bw+avx512dq+avx2+fma+bmi2",
+    "x86_64+avx2+fma+bmi2"
+))]
+pub(crate) fn relu(x: &[f32], out: &mut [f32]) {
+    for (o, &x) in out.iter_mut().zip(x) {
+        *o = if x > 0.0 { x } else { 0.0 };
+    }
+}
+
+/// out = g where y > 0, else zero.
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512bw+avx512dq+avx2+fma+bmi2",
+    "x86_64+avx2+fma+bmi2"
+))]
+pub(crate) fn relu_grad(y: &[f32], g: &[f32], out: &mut [f32]) {
+    for ((o, &y), &g) in out.iter_mut().zip(y).zip(g) {
+        *o = if y > 0.0 { g } else { 0.0 };
+    }
+}
+
+/// out[t] = max(x[t − 1], x[t], x[t + 1]); a neighbour beyond the ends does not count.
+pub(crate) fn max3(x: &[f32], out: &mut [f32]) {
+    for (t, o) in out.iter_mut().enumerate() {
+        let from = t.saturating_sub(1);
+        *o = x[from..(t + 2).min(x.len())]
+            .iter()
+            .copied()
+            .fold(f32::NEG_INFINITY, f32::max);
+    }
+}
+
+/// Gradient of [`max3`]: each g goes to the first of its three samples that is the maximum, as
+/// PyTorch does.
+pub(crate) fn max3_grad(x: &[f32], g: &[f32], dx: &mut [f32]) {
+    dx.fill(0.0);
+    for (t, g) in g.iter().enumerate() {
+        let from = t.saturating_sub(1);
+        let mut best = from;
+        for i in from + 1..(t + 2).min(x.len()) {
+            if x[i] > x[best] {
+                best = i;
+            }
+        }
+        dx[best] += g;
     }
 }
 

@@ -1,7 +1,8 @@
 //! Convolution over time on the CPU.
 //!
-//! Depthwise kernels slide over each row. Dense ones are one matrix product a sample over
-//! channels-last data, whose windows are rows with an overlapping stride, so nothing is unfolded.
+//! Depthwise kernels and long dense ones slide over rows. The others are one matrix product a
+//! sample over channels-last data, whose windows are rows with an overlapping stride, so nothing
+//! is unfolded.
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
@@ -11,6 +12,9 @@ use super::cpu::{Values, add_up, chunk, values};
 use crate::kernels::gemm::{Mat, matmul};
 use crate::kernels::rows::row_sums;
 use crate::kernels::slide::correlate;
+
+/// Taps from which dense kernels slide over rows.
+const SLIDE_FROM: usize = 8;
 
 /// Arguments x [B, Cin, T], weight [Cout, Cin / groups, K] and, with three, bias [Cout].
 pub(super) struct ConvTime {
@@ -80,6 +84,25 @@ impl Sizes {
     fn depthwise(&self) -> bool {
         let c = &self.conv;
         c.groups == self.n_in && c.stride == 1 && c.pad_left < self.k && c.pad_right < self.k
+    }
+
+    /// Whether a dense convolution slides too: a matrix product with few filters spends its time
+    /// on packing windows, and long kernels keep the slide busy.
+    fn slides(&self) -> bool {
+        let c = &self.conv;
+        c.groups == 1
+            && c.stride == 1
+            && self.k >= SLIDE_FROM
+            && c.pad_left < self.k
+            && c.pad_right < self.k
+    }
+
+    /// Filters of output channel `o` begin here: one a channel that it sees.
+    fn filters(&self, o: usize) -> impl Iterator<Item = (usize, usize)> {
+        let seen = self.n_in / self.conv.groups;
+        let first = o / (self.n_out / self.conv.groups) * seen;
+        let k = self.k;
+        (0..seen).map(move |i| (first + i, (o * seen + i) * k))
     }
 
     /// A row with its zeros around it.
@@ -154,8 +177,8 @@ impl ConvTime {
                 row.fill(*b);
             }
         }
-        if s.depthwise() {
-            depthwise_forward(&s, x, w, &mut out);
+        if s.depthwise() || s.slides() {
+            slide_forward(&s, x, w, &mut out);
         } else {
             dense_forward(&s, x, w, &mut out);
         }
@@ -167,8 +190,8 @@ impl ConvTime {
         let (xs, ws, g) = (Values::of(x)?, Values::of(w)?, Values::of(grad)?);
         // The recording itself needs no gradient: skip the larger half of the work.
         let wanted = x.track_op();
-        let (dx, dw) = match s.depthwise() {
-            true => depthwise_backward(&s, &xs, &ws, &g, wanted),
+        let (dx, dw) = match s.depthwise() || s.slides() {
+            true => slide_backward(&s, &xs, &ws, &g, wanted),
             false => dense_backward(&s, &xs, &ws, &g, wanted),
         };
         let dx = dx
@@ -246,32 +269,31 @@ impl CustomOp3 for ConvTime {
     }
 }
 
-fn depthwise_forward(s: &Sizes, x: &[f32], w: &[f32], out: &mut [f32]) {
-    let filters = s.n_out / s.n_in;
-    out.par_chunks_mut(filters * s.t_out)
-        .zip(x.par_chunks(s.t))
-        .enumerate()
+fn slide_forward(s: &Sizes, x: &[f32], w: &[f32], out: &mut [f32]) {
+    out.par_chunks_mut(s.n_out * s.t_out)
+        .zip(x.par_chunks(s.n_in * s.t))
         .for_each_init(
-            || vec![0.0; s.padded],
-            |row, (i, (out, x))| {
-                s.pad_row(x, row);
-                let first = (i % s.n_in) * filters;
-                let w = w[first * s.k..].chunks_exact(s.k);
-                for (out, w) in out.chunks_exact_mut(s.t_out).zip(w) {
-                    correlate(row, w, out);
+            || vec![0.0; s.n_in * s.padded],
+            |rows, (out, x)| {
+                for (row, x) in rows.chunks_exact_mut(s.padded).zip(x.chunks_exact(s.t)) {
+                    s.pad_row(x, row);
+                }
+                for (o, out) in out.chunks_exact_mut(s.t_out).enumerate() {
+                    for (c, f) in s.filters(o) {
+                        correlate(&rows[c * s.padded..(c + 1) * s.padded], &w[f..f + s.k], out);
+                    }
                 }
             },
         );
 }
 
-fn depthwise_backward(
+fn slide_backward(
     s: &Sizes,
     x: &[f32],
     w: &[f32],
     g: &[f32],
     wanted: bool,
 ) -> (Option<Vec<f32>>, Vec<f32>) {
-    let filters = s.n_out / s.n_in;
     let reversed: Vec<f32> = w
         .chunks_exact(s.k)
         .flat_map(|w| w.iter().rev().copied())
@@ -285,30 +307,40 @@ fn depthwise_backward(
             .map(|_| Default::default())
             .collect(),
     };
+    // The gradient between K − 1 − pad zeros: sliding the reversed kernel over it gives dx.
+    let before = s.k - 1 - s.conv.pad_left;
     let parts: Vec<Vec<f32>> = groups
         .into_par_iter()
         .zip(x.par_chunks(step * s.n_in * s.t))
         .zip(g.par_chunks(step * s.n_out * s.t_out))
         .map(|((dx, x), g)| {
             let mut dw = vec![0.0; w.len()];
-            let mut row = vec![0.0; s.padded];
-            // The gradient between K − 1 − pad zeros: sliding the reversed kernel over it gives dx.
-            let before = s.k - 1 - s.conv.pad_left.min(s.k - 1);
+            let mut rows = vec![0.0; s.n_in * s.padded];
             let mut spread = vec![0.0; s.t + s.k - 1];
-            let mut dx = dx.chunks_exact_mut(s.t);
-            for (i, (x, g)) in x
-                .chunks_exact(s.t)
-                .zip(g.chunks_exact(filters * s.t_out))
-                .enumerate()
+            let mut dx = dx.chunks_exact_mut(s.n_in * s.t);
+            for (x, g) in x
+                .chunks_exact(s.n_in * s.t)
+                .zip(g.chunks_exact(s.n_out * s.t_out))
             {
-                s.pad_row(x, &mut row);
-                let first = (i % s.n_in) * filters;
+                for (row, x) in rows.chunks_exact_mut(s.padded).zip(x.chunks_exact(s.t)) {
+                    s.pad_row(x, row);
+                }
                 let mut dx = dx.next();
-                for (f, g) in (first..).zip(g.chunks_exact(s.t_out)) {
-                    correlate(&row, g, &mut dw[f * s.k..(f + 1) * s.k]);
-                    if let Some(dx) = dx.as_deref_mut() {
-                        spread[before..before + s.t_out].copy_from_slice(g);
-                        correlate(&spread, &reversed[f * s.k..(f + 1) * s.k], dx);
+                for (o, g) in g.chunks_exact(s.t_out).enumerate() {
+                    spread[before..before + s.t_out].copy_from_slice(g);
+                    for (c, f) in s.filters(o) {
+                        correlate(
+                            &rows[c * s.padded..(c + 1) * s.padded],
+                            g,
+                            &mut dw[f..f + s.k],
+                        );
+                        if let Some(dx) = dx.as_deref_mut() {
+                            correlate(
+                                &spread,
+                                &reversed[f..f + s.k],
+                                &mut dx[c * s.t..(c + 1) * s.t],
+                            );
+                        }
                     }
                 }
             }

@@ -79,6 +79,14 @@ pub fn softmax(x: &Tensor) -> Result<Tensor> {
     composite::softmax(x)
 }
 
+/// max(x, 0), with slope zero at zero.
+pub fn relu(x: &Tensor) -> Result<Tensor> {
+    if has_kernel(&[x]) {
+        return x.contiguous()?.apply_op1(pointwise::Relu);
+    }
+    x.relu()
+}
+
 /// Gaussian error linear unit with the exact error function (Hendrycks and Gimpel 2016).
 pub fn gelu(x: &Tensor) -> Result<Tensor> {
     if has_kernel(&[x]) {
@@ -132,6 +140,9 @@ pub fn avg_pool_time(x: &Tensor, size: usize) -> Result<Tensor> {
 /// Maximum over each sample and its two neighbours, stride 1: [B, C, T] → [B, C, T]. At the ends
 /// the missing neighbour does not count.
 pub fn max_pool3_time(x: &Tensor) -> Result<Tensor> {
+    if has_kernel(&[x]) {
+        return x.contiguous()?.apply_op1(pointwise::MaxPool3);
+    }
     let t = x.dim(2)?;
     if t == 1 {
         return Ok(x.clone());

@@ -1,4 +1,4 @@
-//! Kernels without weights: GELU, softmax and dropout.
+//! Kernels without weights: GELU, ReLU, softmax, dropout and the maximum of three.
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
@@ -78,21 +78,13 @@ pub(super) struct Dropout {
 
 impl Dropout {
     fn apply(&self, x: &[f32]) -> Vec<f32> {
-        let scale = 1.0 / (1.0 - self.p);
         let mut out = vec![0.0; x.len()];
-        out.par_chunks_mut(CHUNK)
+        let chunks = out
+            .par_chunks_mut(CHUNK)
             .zip(x.par_chunks(CHUNK))
-            .enumerate()
-            .for_each(|(c, (o, x))| {
-                let first = (c * CHUNK) as u64;
-                for ((i, o), x) in (first..).zip(o).zip(x) {
-                    *o = if self.stream.uniform(i) < self.p {
-                        0.0
-                    } else {
-                        x * scale
-                    };
-                }
-            });
+            .enumerate();
+        chunks
+            .for_each(|(c, (o, x))| vector::dropout(x, self.p, self.stream, (c * CHUNK) as u64, o));
         out
     }
 }
@@ -112,6 +104,66 @@ impl CustomOp1 for Dropout {
     fn bwd(&self, x: &Tensor, _res: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         let grad = grad.contiguous()?;
         let out = self.apply(&Values::of(&grad)?);
+        Tensor::from_vec(out, x.shape(), x.device()).map(Some)
+    }
+}
+
+/// ReLU, with slope zero at zero.
+pub(super) struct Relu;
+
+impl CustomOp1 for Relu {
+    fn name(&self) -> &'static str {
+        "relu"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let x = values(storage, layout)?;
+        let mut out = vec![0.0; x.len()];
+        out.par_chunks_mut(CHUNK)
+            .zip(x.par_chunks(CHUNK))
+            .for_each(|(o, x)| vector::relu(x, o));
+        Ok((CpuStorage::F32(out), layout.shape().clone()))
+    }
+
+    fn bwd(&self, _x: &Tensor, y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let grad = grad.contiguous()?;
+        let (ys, g) = (Values::of(y)?, Values::of(&grad)?);
+        let mut out = vec![0.0; ys.len()];
+        out.par_chunks_mut(CHUNK)
+            .zip(ys.par_chunks(CHUNK))
+            .zip(g.par_chunks(CHUNK))
+            .for_each(|((o, y), g)| vector::relu_grad(y, g, o));
+        Tensor::from_vec(out, y.shape(), y.device()).map(Some)
+    }
+}
+
+/// Maximum of each sample of the last dimension and its two neighbours.
+pub(super) struct MaxPool3;
+
+impl CustomOp1 for MaxPool3 {
+    fn name(&self) -> &'static str {
+        "max-pool-3"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let x = values(storage, layout)?;
+        let t = layout.dims().last().copied().unwrap_or(1).max(1);
+        let mut out = vec![0.0; x.len()];
+        out.par_chunks_mut(t)
+            .zip(x.par_chunks(t))
+            .for_each(|(o, x)| vector::max3(x, o));
+        Ok((CpuStorage::F32(out), layout.shape().clone()))
+    }
+
+    fn bwd(&self, x: &Tensor, _res: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let grad = grad.contiguous()?;
+        let (xs, g) = (Values::of(x)?, Values::of(&grad)?);
+        let t = x.dims().last().copied().unwrap_or(1).max(1);
+        let mut out = vec![0.0; xs.len()];
+        out.par_chunks_mut(t)
+            .zip(xs.par_chunks(t))
+            .zip(g.par_chunks(t))
+            .for_each(|((o, x), g)| vector::max3_grad(x, g, o));
         Tensor::from_vec(out, x.shape(), x.device()).map(Some)
     }
 }
