@@ -11,7 +11,10 @@ fn decode(c: &mut Criterion) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut group = c.benchmark_group("decode to f32");
     for bdf in [false, true] {
-        let mut edf = build::Edf::new(120);
+        let times = (0..120)
+            .map(|r| format!("+{r}\x14\x14\0").into_bytes())
+            .collect();
+        let mut edf = build::Edf::plus(if bdf { "BDF+C" } else { "EDF+C" }, times);
         let signal = build::Signal {
             samples: 512,
             ..edf.signals[0].clone()

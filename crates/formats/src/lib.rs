@@ -18,10 +18,15 @@ pub use recording::{Annotation, Channel, Container, Diagnostic, Header, Recordin
 
 use std::path::Path;
 
-/// Opens a recording, by content first and by extension second.
+/// Opens a recording, by content first and by extension second. For BrainVision any of the
+/// three files may be given.
+///
+/// The file is mapped and must not be shortened by another process while it is open: the
+/// system would end this process at the first touch of a page that is gone.
 ///
 /// # Errors
-/// [`Error`] with the path, the field and the offset where the file is not what it says.
+/// [`Error`] with the path and, for headers, the field and its byte offset or line. A file that
+/// can be read but is cut or damaged opens with a [`Diagnostic`]; see [`Header::damaged`].
 pub fn open(path: &Path) -> Result<Box<dyn Recording>> {
     let source = source::Source::open(path)?;
     match sniff::kind(source.bytes()) {

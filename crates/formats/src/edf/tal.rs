@@ -70,7 +70,10 @@ fn number(raw: &[u8], signed: bool) -> Option<f64> {
 mod tests {
     use super::*;
 
-    fn all(bytes: &[u8]) -> Vec<Option<(f64, Option<f64>, Vec<String>, bool)>> {
+    /// Onset, duration, texts, and whether the list keeps time.
+    type Plain = (f64, Option<f64>, Vec<String>, bool);
+
+    fn all(bytes: &[u8]) -> Vec<Option<Plain>> {
         parse(bytes)
             .map(|t| {
                 t.ok()

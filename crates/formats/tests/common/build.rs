@@ -2,36 +2,36 @@
 
 /// One signal of a file to be built.
 #[derive(Clone)]
-pub struct Signal {
-    pub label: String,
-    pub unit: &'static str,
-    pub physical: (&'static str, &'static str),
-    pub digital: (&'static str, &'static str),
-    pub samples: usize,
+pub(crate) struct Signal {
+    pub(crate) label: String,
+    pub(crate) unit: &'static str,
+    pub(crate) physical: (&'static str, &'static str),
+    pub(crate) digital: (&'static str, &'static str),
+    pub(crate) samples: usize,
 }
 
 /// A file to be built; fields are public so that a test can spoil one.
 #[derive(Clone)]
-pub struct Edf {
-    pub bdf: bool,
-    pub reserved: &'static str,
-    pub date: &'static str,
-    pub time: &'static str,
-    pub header_bytes: Option<String>,
-    pub records: String,
-    pub duration: &'static str,
-    pub count: Option<String>,
-    pub signals: Vec<Signal>,
+pub(crate) struct Edf {
+    pub(crate) bdf: bool,
+    pub(crate) reserved: &'static str,
+    pub(crate) date: &'static str,
+    pub(crate) time: &'static str,
+    pub(crate) header_bytes: Option<String>,
+    pub(crate) records: String,
+    pub(crate) duration: &'static str,
+    pub(crate) count: Option<String>,
+    pub(crate) signals: Vec<Signal>,
     /// Bytes of the annotation signal, a record; empty for none.
-    pub annotations: Vec<Vec<u8>>,
-    pub n_records: usize,
+    pub(crate) annotations: Vec<Vec<u8>>,
+    pub(crate) n_records: usize,
 }
 
-pub const ANNOTATION_SAMPLES: usize = 32;
+pub(crate) const ANNOTATION_SAMPLES: usize = 32;
 
 impl Edf {
     /// Two signals of 8 and 4 samples a record, `n` records of 1 s.
-    pub fn new(n: usize) -> Edf {
+    pub(crate) fn new(n: usize) -> Edf {
         let signal = |label: &str, samples| Signal {
             label: label.to_owned(),
             unit: "uV",
@@ -55,7 +55,7 @@ impl Edf {
     }
 
     /// EDF+ with the given annotation bytes, one entry a record.
-    pub fn plus(reserved: &'static str, annotations: Vec<Vec<u8>>) -> Edf {
+    pub(crate) fn plus(reserved: &'static str, annotations: Vec<Vec<u8>>) -> Edf {
         Edf {
             reserved,
             n_records: annotations.len(),
@@ -66,12 +66,12 @@ impl Edf {
     }
 
     /// The digital value of sample `k` of signal `s`.
-    pub fn value(s: usize, k: usize) -> i32 {
+    pub(crate) fn value(s: usize, k: usize) -> i32 {
         // Spread over all bytes, line feeds included.
         ((k as i32 * 37 + s as i32 * 1001) % 100_000 * 7919) % 32_000
     }
 
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut signals = self.signals.clone();
         if !self.annotations.is_empty() {
             signals.push(Signal {

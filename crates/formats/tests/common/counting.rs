@@ -44,7 +44,7 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 /// The most bytes that `work` held at once on this thread.
-pub fn peak(work: impl FnOnce()) -> usize {
+pub(crate) fn peak(work: impl FnOnce()) -> usize {
     COUNT.with(|c| c.set((0, 0)));
     work();
     COUNT.with(|c| c.get().1).max(0) as usize
