@@ -26,7 +26,7 @@ impl Pending {
     /// Opens a temporary file beside `target`, making the folders that lead to it.
     pub(crate) fn create(target: &Path) -> Result<(Self, BufWriter<File>)> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
-        let folder = target.parent().unwrap_or(Path::new("."));
+        let folder = folder_of(target);
         fs::create_dir_all(folder).map_err(Error::io("create folder", folder))?;
         let name = target.file_name().unwrap_or_default().to_string_lossy();
         // The process number and a counter keep two writers of one target apart.
@@ -68,9 +68,14 @@ impl Drop for Pending {
     }
 }
 
+/// The folder of a file; the working folder for a bare name.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Makes a rename or removal in the folder of `path` last through a power cut.
 fn sync_folder(path: &Path) -> Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     match File::open(folder).and_then(|f| f.sync_all()) {
         Ok(()) => Ok(()),
         // Some file systems cannot sync a folder; the rename itself is still atomic.

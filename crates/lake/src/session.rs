@@ -20,6 +20,7 @@ pub(crate) fn context(lake: &Lake) -> Result<SessionContext> {
     let mut config = SessionConfig::new().with_information_schema(true).with_batch_size(256);
     let options = config.options_mut();
     options.execution.listing_table_ignore_subdirectory = false;
+    options.sql_parser.map_string_types_to_utf8view = false;
     // A filter on metadata then reads the pages of `eeg` only for the rows that pass.
     options.execution.parquet.pushdown_filters = true;
     let state = SessionStateBuilder::new().with_config(config).with_default_features().build();

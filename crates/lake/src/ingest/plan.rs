@@ -55,7 +55,10 @@ const ROLES: [&str; 5] = ["attended", "unattended", "target", "candidate", "hear
 
 /// Runs the queries and checks what they give.
 pub(crate) async fn plan(scan: &Scan, recipe: &Recipe) -> Result<Plan> {
-    let ctx = SessionContext::new_with_config(SessionConfig::new().with_information_schema(true));
+    let mut config = SessionConfig::new().with_information_schema(true);
+    // `CAST(x AS VARCHAR)` is then of the type that the raw tables have, so that UNION fits.
+    config.options_mut().sql_parser.map_string_types_to_utf8view = false;
+    let ctx = SessionContext::new_with_config(config);
     for (name, batch) in &scan.tables {
         let table = MemTable::try_new(batch.schema(), vec![vec![batch.clone()]])?;
         ctx.register_table(datafusion::common::TableReference::bare(name.as_str()), std::sync::Arc::new(table))?;

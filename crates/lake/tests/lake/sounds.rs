@@ -1,8 +1,8 @@
 //! Sounds: stored once, paired with epochs, missing ones told.
 
-mod common;
 
-use common::*;
+
+use crate::common::*;
 use mmpipe_lake::{AudioStore, EpochStore, Lake};
 
 #[test]

@@ -1,12 +1,12 @@
 //! Tables, views and functions as SQL sees them.
 
-mod common;
+
 
 use std::sync::Arc;
 
 use arrow::array::{Int32Array, ListArray, RecordBatch, StringArray, UInt64Array};
 use arrow::datatypes::{Float32Type, Schema};
-use common::query;
+use crate::common::query;
 use mmpipe_lake::{Error, Lake, remove_partition, write_table};
 
 #[test]
@@ -14,7 +14,7 @@ fn an_empty_lake_answers_with_the_right_columns() {
     let dir = tempfile::tempdir().unwrap();
     let lake = Lake::create_or_open(&dir.path().join("a [lake] with* marks%20")).unwrap();
     for table in ["eeg", "recordings", "stimuli", "audio", "splits", "predictions"] {
-        let batches = common::runtime()
+        let batches = crate::common::runtime()
             .block_on(async { lake.context().await.unwrap().sql(&format!("SELECT * FROM {table}")).await.unwrap() });
         let found: Schema = batches.schema().as_arrow().clone();
         assert_eq!(found.fields(), lake.schema(table).unwrap().fields(), "{table}");
@@ -103,7 +103,7 @@ fn list_functions_agree_with_what_they_say() {
     let sine = "(SELECT array_agg(2.0 * sin(2 * pi() * 10 * i / 200.0) ORDER BY i) AS x FROM generate_series(0, 399) AS t(i))";
     let p = query(&lake, &format!("SELECT abs(bandpower(x, 200.0, 8, 12) - 2) < 0.1 AS inside, bandpower(x, 200, 20, 30) < 0.001 AS outside FROM {sine}"));
     assert!(p.contains("| true   | true    |"), "{p}");
-    let wrong = common::runtime().block_on(lake.query("SELECT zscore('a')")).unwrap_err().to_string();
+    let wrong = crate::common::runtime().block_on(lake.query("SELECT zscore('a')")).unwrap_err().to_string();
     assert!(wrong.contains("expects a list of numbers"), "{wrong}");
-    assert!(common::runtime().block_on(lake.query("SELECT bandpower([1.0, 2.0], 200, 30, 20)")).is_err());
+    assert!(crate::common::runtime().block_on(lake.query("SELECT bandpower([1.0, 2.0], 200, 30, 20)")).is_err());
 }

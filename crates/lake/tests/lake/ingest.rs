@@ -1,12 +1,12 @@
 //! Ingest through the public door: what is stored, what is skipped, what is refused.
 
-mod common;
+
 
 use std::path::Path;
 
 use arrow::array::AsArray;
 use arrow::datatypes::{Float32Type, Float64Type};
-use common::*;
+use crate::common::*;
 use mmpipe_lake::{EpochStore, Error, Lake};
 use mmpipe_signal::recipe::Recipe;
 

@@ -1,8 +1,8 @@
 //! The ingest plan survives encoding and decoding and then writes the same bytes.
 
-mod common;
 
-use common::*;
+
+use crate::common::*;
 use datafusion::physical_plan::{collect, displayable};
 use datafusion::prelude::SessionContext;
 use datafusion_proto::bytes::{physical_plan_from_bytes_with_extension_codec, physical_plan_to_bytes_with_extension_codec};

@@ -1,6 +1,6 @@
 //! A small raw folder, written with the formats crate, and the scan of it, made by hand so that
 //! these tests hold the lake against the contract and not against another crate's reading.
-#![allow(missing_docs, unreachable_pub, dead_code)]
+#![allow(missing_docs, unreachable_pub)]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,0 +1,7 @@
+//! The lake through its public doors. One binary, because linking the query engine dominates.
+
+mod common;
+mod ingest;
+mod plan_bytes;
+mod session;
+mod sounds;
