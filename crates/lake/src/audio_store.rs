@@ -25,16 +25,29 @@ impl AudioStore {
     /// [`Error::Query`] or [`Error::Layout`] when a table cannot be read.
     pub async fn open(lake: &Lake, recipe: &str) -> Result<AudioStore> {
         let recipe_text = recipe.replace('\'', "''");
-        let sql = format!("SELECT dataset, path FROM stimuli WHERE status = 'ok' AND recipe = '{recipe_text}' ORDER BY dataset, path");
+        let sql = format!(
+            "SELECT dataset, path FROM stimuli WHERE status = 'ok' AND recipe = '{recipe_text}' ORDER BY dataset, path"
+        );
         let mut paths = Vec::new();
         for batch in lake.query(&sql).await? {
-            let text = |name: &str| batch.column_by_name(name).and_then(|c| c.as_string_opt::<i32>()).cloned();
+            let text = |name: &str| {
+                batch
+                    .column_by_name(name)
+                    .and_then(|c| c.as_string_opt::<i32>())
+                    .cloned()
+            };
             if let (Some(dataset), Some(path)) = (text("dataset"), text("path")) {
-                paths.extend((0..batch.num_rows()).map(|i| audio_path(lake.root(), recipe, dataset.value(i), path.value(i))));
+                paths.extend(
+                    (0..batch.num_rows())
+                        .map(|i| audio_path(lake.root(), recipe, dataset.value(i), path.value(i))),
+                );
             }
         }
         tokio::task::spawn_blocking(move || {
-            let mut store = AudioStore { files: Vec::new(), places: HashMap::new() };
+            let mut store = AudioStore {
+                files: Vec::new(),
+                places: HashMap::new(),
+            };
             for path in paths {
                 store.add(&path)?;
             }
@@ -45,12 +58,25 @@ impl AudioStore {
     }
 
     fn add(&mut self, path: &std::path::Path) -> Result<()> {
-        let bad = |name: &str| Error::Column { table: "audio".into(), column: name.into(), message: "is not of the type in schemas/audio.toml".into() };
+        let bad = |name: &str| Error::Column {
+            table: "audio".into(),
+            column: name.into(),
+            message: "is not of the type in schemas/audio.toml".into(),
+        };
         let mut row = 0;
         for batch in key_columns(path, &["stimulus_id", "segment", "peak"])? {
-            let id = batch.column_by_name("stimulus_id").and_then(|c| c.as_string_opt::<i32>()).ok_or_else(|| bad("stimulus_id"))?;
-            let segment = batch.column_by_name("segment").and_then(|c| c.as_primitive_opt::<Int32Type>()).ok_or_else(|| bad("segment"))?;
-            let peak = batch.column_by_name("peak").and_then(|c| c.as_primitive_opt::<Float32Type>()).ok_or_else(|| bad("peak"))?;
+            let id = batch
+                .column_by_name("stimulus_id")
+                .and_then(|c| c.as_string_opt::<i32>())
+                .ok_or_else(|| bad("stimulus_id"))?;
+            let segment = batch
+                .column_by_name("segment")
+                .and_then(|c| c.as_primitive_opt::<Int32Type>())
+                .ok_or_else(|| bad("segment"))?;
+            let peak = batch
+                .column_by_name("peak")
+                .and_then(|c| c.as_primitive_opt::<Float32Type>())
+                .ok_or_else(|| bad("peak"))?;
             for i in 0..id.len() {
                 let segments = self.places.entry(id.value(i).to_string()).or_default();
                 segments.insert(segment.value(i), (self.files.len(), row, peak.value(i)));
@@ -75,9 +101,14 @@ impl AudioStore {
     pub fn read(&self, stimulus_id: &str, segment: i32, out: &mut [f32]) -> Result<f32> {
         let place = self.places.get(stimulus_id).and_then(|s| s.get(&segment));
         let Some(&(file, row, peak)) = place else {
-            return Err(Error::NotFound(format!("segment {segment} of sound {stimulus_id:?} is not in the lake; ingest its data set again")));
+            return Err(Error::NotFound(format!(
+                "segment {segment} of sound {stimulus_id:?} is not in the lake; ingest its data set again"
+            )));
         };
-        let file = self.files.get(file).ok_or_else(|| Error::NotFound(stimulus_id.to_string()))?;
+        let file = self
+            .files
+            .get(file)
+            .ok_or_else(|| Error::NotFound(stimulus_id.to_string()))?;
         file.read(row, out)?;
         Ok(peak)
     }

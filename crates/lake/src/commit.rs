@@ -41,7 +41,11 @@ impl Pending {
             .truncate(true)
             .open(&temporary)
             .map_err(Error::io("create", &temporary))?;
-        let pending = Pending { target: target.to_path_buf(), temporary, done: false };
+        let pending = Pending {
+            target: target.to_path_buf(),
+            temporary,
+            done: false,
+        };
         Ok((pending, BufWriter::with_capacity(1 << 20, file)))
     }
 
@@ -70,7 +74,9 @@ impl Drop for Pending {
 
 /// The folder of a file; the working folder for a bare name.
 fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    path.parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }
 
 /// Makes a rename or removal in the folder of `path` last through a power cut.
@@ -79,7 +85,14 @@ fn sync_folder(path: &Path) -> Result<()> {
     match File::open(folder).and_then(|f| f.sync_all()) {
         Ok(()) => Ok(()),
         // Some file systems cannot sync a folder; the rename itself is still atomic.
-        Err(e) if matches!(e.kind(), io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput) => Ok(()),
+        Err(e)
+            if matches!(
+                e.kind(),
+                io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput
+            ) =>
+        {
+            Ok(())
+        }
         Err(e) => Err(Error::io("sync folder", folder)(e)),
     }
 }
@@ -122,7 +135,9 @@ fn written_by_living_process(path: &Path) -> bool {
         .and_then(|n| n.rsplit('.').next())
         .and_then(|n| n.split('-').next())
         .and_then(|n| n.parse::<u32>().ok());
-    pid.is_some_and(|pid| pid != std::process::id() && Path::new("/proc").join(pid.to_string()).exists())
+    pid.is_some_and(|pid| {
+        pid != std::process::id() && Path::new("/proc").join(pid.to_string()).exists()
+    })
 }
 
 /// Files below `folder` whose name ends in `suffix`, sorted; a missing folder has none.
@@ -137,7 +152,9 @@ pub(crate) fn files_below(folder: &Path, suffix: &str) -> Result<Vec<PathBuf>> {
         };
         for entry in entries {
             let entry = entry.map_err(Error::io("list", &folder))?;
-            let kind = entry.file_type().map_err(Error::io("inspect", &entry.path()))?;
+            let kind = entry
+                .file_type()
+                .map_err(Error::io("inspect", &entry.path()))?;
             if kind.is_dir() {
                 open.push(entry.path());
             } else if entry.file_name().to_string_lossy().ends_with(suffix) {

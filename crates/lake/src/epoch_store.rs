@@ -108,13 +108,24 @@ impl EpochStore {
     pub async fn open_ids(lake: &Lake, recipe: &str, ids: &[u64]) -> Result<EpochStore> {
         let recipe_text = recipe.replace('\'', "''");
         let all = EpochStore::open(lake, &format!("recipe = '{recipe_text}'")).await?;
-        let at: HashMap<u64, usize> = all.meta.iter().enumerate().map(|(i, m)| (m.epoch_id, i)).collect();
+        let at: HashMap<u64, usize> = all
+            .meta
+            .iter()
+            .enumerate()
+            .map(|(i, m)| (m.epoch_id, i))
+            .collect();
         let order = ids
             .iter()
             .map(|id| at.get(id).copied().ok_or_else(|| Error::NotFound(format!("epoch {id} is not in the lake under recipe {recipe}; ingest its data set again"))))
             .collect::<Result<Vec<usize>>>()?;
-        let meta = order.iter().filter_map(|&i| all.meta.get(i).cloned()).collect();
-        let place = order.iter().filter_map(|&i| all.place.get(i).copied()).collect();
+        let meta = order
+            .iter()
+            .filter_map(|&i| all.meta.get(i).cloned())
+            .collect();
+        let place = order
+            .iter()
+            .filter_map(|&i| all.place.get(i).copied())
+            .collect();
         Ok(EpochStore { meta, place, ..all })
     }
 
@@ -124,7 +135,12 @@ impl EpochStore {
         let mut paths = Vec::new();
         let mut shard_of = Vec::with_capacity(meta.len());
         for m in &meta {
-            let key = (m.recipe.as_str(), m.dataset.as_str(), m.subject.as_str(), m.recording_id.as_str());
+            let key = (
+                m.recipe.as_str(),
+                m.dataset.as_str(),
+                m.subject.as_str(),
+                m.recording_id.as_str(),
+            );
             let shard = *index.entry(key).or_insert_with(|| {
                 paths.push(shard_path(&root, key.0, key.1, key.2, key.3));
                 paths.len() - 1
@@ -137,7 +153,9 @@ impl EpochStore {
                 let mut rows = HashMap::new();
                 for batch in key_columns(path, &["epoch_id"])? {
                     let ids = column(&batch, "epoch_id")?;
-                    let ids = ids.as_primitive_opt::<UInt64Type>().ok_or_else(|| bad("epoch_id"))?;
+                    let ids = ids
+                        .as_primitive_opt::<UInt64Type>()
+                        .ok_or_else(|| bad("epoch_id"))?;
                     for &id in ids.values() {
                         rows.insert(id, rows.len());
                     }
@@ -147,13 +165,24 @@ impl EpochStore {
             .collect::<Result<Vec<_>>>()?;
         let mut place = Vec::with_capacity(meta.len());
         for (m, &shard) in meta.iter().zip(&shard_of) {
-            let row = opened.get(shard).and_then(|(_, rows)| rows.get(&m.epoch_id)).ok_or_else(|| {
-                Error::NotFound(format!("epoch {} left its shard while it was opened; is an ingest running?", m.epoch_id))
-            })?;
+            let row = opened
+                .get(shard)
+                .and_then(|(_, rows)| rows.get(&m.epoch_id))
+                .ok_or_else(|| {
+                    Error::NotFound(format!(
+                        "epoch {} left its shard while it was opened; is an ingest running?",
+                        m.epoch_id
+                    ))
+                })?;
             place.push((shard, *row));
         }
         let shards = opened.into_iter().map(|(s, _)| s).collect();
-        Ok(EpochStore { meta, place, shards, n_times })
+        Ok(EpochStore {
+            meta,
+            place,
+            shards,
+            n_times,
+        })
     }
 
     /// Number of epochs.
@@ -186,8 +215,12 @@ impl EpochStore {
     /// [`Error::NotFound`] for a number that does not exist, [`Error::Layout`] when the shard
     /// is damaged or `out` is of another size.
     pub fn read(&self, i: usize, out: &mut [f32]) -> Result<()> {
-        let place = self.place.get(i).and_then(|&(shard, row)| Some((self.shards.get(shard)?, row)));
-        let (shard, row) = place.ok_or_else(|| Error::NotFound(format!("epoch number {i} of {}", self.len())))?;
+        let place = self
+            .place
+            .get(i)
+            .and_then(|&(shard, row)| Some((self.shards.get(shard)?, row)));
+        let (shard, row) =
+            place.ok_or_else(|| Error::NotFound(format!("epoch number {i} of {}", self.len())))?;
         shard.read(row, out)
     }
 }
@@ -204,40 +237,94 @@ fn n_times(lake: &Lake) -> Result<usize> {
 }
 
 fn bad(name: &str) -> Error {
-    Error::Column { table: "eeg".into(), column: name.into(), message: "is not of the type in schemas/eeg.toml".into() }
+    Error::Column {
+        table: "eeg".into(),
+        column: name.into(),
+        message: "is not of the type in schemas/eeg.toml".into(),
+    }
 }
 
 fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
     batch.column_by_name(name).ok_or_else(|| bad(name))
 }
 
-fn read_meta(batch: &RecordBatch, montages: &mut HashMap<Vec<String>, Arc<[String]>>, out: &mut Vec<EpochMeta>) -> Result<()> {
-    let text = |name: &str| column(batch, name)?.as_string_opt::<i32>().ok_or_else(|| bad(name));
-    let int = |name: &str| column(batch, name)?.as_primitive_opt::<Int32Type>().ok_or_else(|| bad(name));
-    let double = |name: &str| column(batch, name)?.as_primitive_opt::<Float64Type>().ok_or_else(|| bad(name));
-    let list = |name: &str| column(batch, name)?.as_list_opt::<i32>().ok_or_else(|| bad(name));
-    let id = column(batch, "epoch_id")?.as_primitive_opt::<UInt64Type>().ok_or_else(|| bad("epoch_id"))?;
-    let (dataset, subject, session, run) = (text("dataset")?, text("subject")?, text("session")?, text("run")?);
+fn read_meta(
+    batch: &RecordBatch,
+    montages: &mut HashMap<Vec<String>, Arc<[String]>>,
+    out: &mut Vec<EpochMeta>,
+) -> Result<()> {
+    let text = |name: &str| {
+        column(batch, name)?
+            .as_string_opt::<i32>()
+            .ok_or_else(|| bad(name))
+    };
+    let int = |name: &str| {
+        column(batch, name)?
+            .as_primitive_opt::<Int32Type>()
+            .ok_or_else(|| bad(name))
+    };
+    let double = |name: &str| {
+        column(batch, name)?
+            .as_primitive_opt::<Float64Type>()
+            .ok_or_else(|| bad(name))
+    };
+    let list = |name: &str| {
+        column(batch, name)?
+            .as_list_opt::<i32>()
+            .ok_or_else(|| bad(name))
+    };
+    let id = column(batch, "epoch_id")?
+        .as_primitive_opt::<UInt64Type>()
+        .ok_or_else(|| bad("epoch_id"))?;
+    let (dataset, subject, session, run) = (
+        text("dataset")?,
+        text("subject")?,
+        text("session")?,
+        text("run")?,
+    );
     let (trial, epoch, label) = (int("trial")?, int("epoch")?, int("label")?);
     let (onset, sfreq) = (double("onset")?, double("sfreq")?);
-    let (label_name, content, recipe, recording) = (text("label_name")?, text("content_id")?, text("recipe")?, text("recording_id")?);
+    let (label_name, content, recipe, recording) = (
+        text("label_name")?,
+        text("content_id")?,
+        text("recipe")?,
+        text("recording_id")?,
+    );
     let (names, stimuli) = (list("ch_names")?, list("stimuli")?);
     let (means, stds) = (list("ch_mean")?, list("ch_std")?);
-    let floats = |name: &str, a: &ArrayRef| a.as_primitive_opt::<Float32Type>().map(|f| f.values().to_vec()).ok_or_else(|| bad(name));
-    let maybe = |a: &arrow::array::StringArray, i: usize| a.is_valid(i).then(|| a.value(i).to_string());
+    let floats = |name: &str, a: &ArrayRef| {
+        a.as_primitive_opt::<Float32Type>()
+            .map(|f| f.values().to_vec())
+            .ok_or_else(|| bad(name))
+    };
+    let maybe =
+        |a: &arrow::array::StringArray, i: usize| a.is_valid(i).then(|| a.value(i).to_string());
     for i in 0..batch.num_rows() {
         let row = names.value(i);
         let row = row.as_string_opt::<i32>().ok_or_else(|| bad("ch_names"))?;
         let row: Vec<String> = row.iter().flatten().map(str::to_string).collect();
-        let ch_names = montages.entry(row).or_insert_with_key(|names| names.clone().into()).clone();
+        let ch_names = montages
+            .entry(row)
+            .or_insert_with_key(|names| names.clone().into())
+            .clone();
         let sounds = stimuli.value(i);
         let sounds = sounds.as_struct_opt().ok_or_else(|| bad("stimuli"))?;
         let field = |name: &str| sounds.column_by_name(name).ok_or_else(|| bad("stimuli"));
-        let ids = field("stimulus_id")?.as_string_opt::<i32>().ok_or_else(|| bad("stimuli"))?;
-        let segments = field("segment")?.as_primitive_opt::<Int32Type>().ok_or_else(|| bad("stimuli"))?;
-        let roles = field("role")?.as_string_opt::<i32>().ok_or_else(|| bad("stimuli"))?;
+        let ids = field("stimulus_id")?
+            .as_string_opt::<i32>()
+            .ok_or_else(|| bad("stimuli"))?;
+        let segments = field("segment")?
+            .as_primitive_opt::<Int32Type>()
+            .ok_or_else(|| bad("stimuli"))?;
+        let roles = field("role")?
+            .as_string_opt::<i32>()
+            .ok_or_else(|| bad("stimuli"))?;
         let streams = (0..sounds.len())
-            .map(|k| StreamRef { stimulus_id: ids.value(k).into(), segment: segments.value(k), role: roles.value(k).into() })
+            .map(|k| StreamRef {
+                stimulus_id: ids.value(k).into(),
+                segment: segments.value(k),
+                role: roles.value(k).into(),
+            })
             .collect();
         out.push(EpochMeta {
             epoch_id: id.value(i),

@@ -41,7 +41,9 @@ pub enum Error {
         message: String,
     },
     /// A table name that the schemas do not have.
-    #[error("unknown table {0:?}; the lake has eeg, recordings, stimuli, audio, splits and predictions")]
+    #[error(
+        "unknown table {0:?}; the lake has eeg, recordings, stimuli, audio, splits and predictions"
+    )]
     UnknownTable(String),
     /// Rows do not fit a table.
     #[error("table {table}, column {column}: {message}")]
@@ -93,7 +95,9 @@ pub enum Error {
     #[error("{0}")]
     Empty(String),
     /// Two epochs would get the same key.
-    #[error("epoch key {key:#018x} is shared by {first} and {second}: subject, session, run and trial must together be unique; give the manifest a `run` group or number the trials apart")]
+    #[error(
+        "epoch key {key:#018x} is shared by {first} and {second}: subject, session, run and trial must together be unique; give the manifest a `run` group or number the trials apart"
+    )]
     Collision {
         /// The epoch_id.
         key: u64,
@@ -126,7 +130,11 @@ impl Error {
     /// Wraps a system error with what was tried on which path.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
         let path = path.to_path_buf();
-        move |source| Error::Io { action, path, source }
+        move |source| Error::Io {
+            action,
+            path,
+            source,
+        }
     }
 }
 

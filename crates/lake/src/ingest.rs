@@ -78,14 +78,29 @@ const SAVE_EVERY: Duration = Duration::from_secs(5);
 /// [`Error::Manifest`] and [`Error::Collision`] when the queries give something unusable,
 /// [`Error::Empty`] when no file belongs to the data set, [`Error::Io`] when the lake cannot
 /// be written. What was committed before an error stays, and the next ingest goes on from there.
-pub async fn ingest(lake: &Lake, request: IngestRequest, progress: &dyn Progress) -> Result<IngestReport> {
-    let IngestRequest { scan, raw, recipe, threads, dry_run } = request;
+pub async fn ingest(
+    lake: &Lake,
+    request: IngestRequest,
+    progress: &dyn Progress,
+) -> Result<IngestReport> {
+    let IngestRequest {
+        scan,
+        raw,
+        recipe,
+        threads,
+        dry_run,
+    } = request;
     check_recipe(&recipe)?;
     let raw = std::fs::canonicalize(&raw).map_err(Error::io("open raw folder", &raw))?;
     let recipe = Arc::new(recipe);
     let mut plan = plan::plan(&scan, &recipe).await?;
     if plan.works.is_empty() && plan.rejected.is_empty() {
-        let why = plan.ignored.first().map_or(String::new(), |(path, reason)| format!("; {path}: {reason}"));
+        let why = plan
+            .ignored
+            .first()
+            .map_or(String::new(), |(path, reason)| {
+                format!("; {path}: {reason}")
+            });
         return Err(Error::Empty(format!(
             "no file under {} is a recording of {} ({} files ignored{why})",
             raw.display(),
@@ -98,16 +113,33 @@ pub async fn ingest(lake: &Lake, request: IngestRequest, progress: &dyn Progress
         recipe: recipe.name.clone(),
         recipe_hash: recipe.hash(),
         dry_run,
-        recordings: plan.rejected.iter().map(|r| RecordingReport::new(r, 0, false)).collect(),
+        recordings: plan
+            .rejected
+            .iter()
+            .map(|r| RecordingReport::new(r, 0, false))
+            .collect(),
         stimuli: Vec::new(),
-        ignored: plan.ignored.iter().map(|(path, reason)| IgnoredFile { path: path.clone(), reason: reason.clone() }).collect(),
+        ignored: plan
+            .ignored
+            .iter()
+            .map(|(path, reason)| IgnoredFile {
+                path: path.clone(),
+                reason: reason.clone(),
+            })
+            .collect(),
         removed: Vec::new(),
         notes: std::mem::take(&mut plan.notes),
     };
-    let bytes = plan.works.iter().map(|w| u64::try_from(w.bytes).unwrap_or(0)).sum();
+    let bytes = plan
+        .works
+        .iter()
+        .map(|w| u64::try_from(w.bytes).unwrap_or(0))
+        .sum();
     progress.planned(plan.works.len(), bytes);
     if dry_run {
-        report.recordings.extend(plan.works.iter().map(|w| expected(&plan, w, &recipe)));
+        report
+            .recordings
+            .extend(plan.works.iter().map(|w| expected(&plan, w, &recipe)));
         report.recordings.sort_by(|a, b| a.path.cmp(&b.path));
         return Ok(report);
     }
@@ -118,12 +150,43 @@ pub async fn ingest(lake: &Lake, request: IngestRequest, progress: &dyn Progress
     };
     let mut earlier = Earlier::load(lake, &scan.dataset, &recipe.name)?;
     earlier.sweep(lake)?;
-    store_sounds(lake, &raw, &recipe, &mut plan, &mut earlier, threads, progress, &mut report).await?;
+    store_sounds(
+        lake,
+        &raw,
+        &recipe,
+        &mut plan,
+        &mut earlier,
+        threads,
+        progress,
+        &mut report,
+    )
+    .await?;
     for work in &mut plan.works {
         work.plan_hash = work.hash();
     }
-    let to_do = skip_done(lake, &raw, &recipe, &plan, &mut earlier, threads, progress, &mut report).await?;
-    run(lake, &raw, &recipe, &to_do, &plan, &mut earlier, threads, progress, &mut report).await?;
+    let to_do = skip_done(
+        lake,
+        &raw,
+        &recipe,
+        &plan,
+        &mut earlier,
+        threads,
+        progress,
+        &mut report,
+    )
+    .await?;
+    run(
+        lake,
+        &raw,
+        &recipe,
+        &to_do,
+        &plan,
+        &mut earlier,
+        threads,
+        progress,
+        &mut report,
+    )
+    .await?;
     let mut current: BTreeSet<String> = plan.works.iter().map(|w| w.path.clone()).collect();
     for row in std::mem::take(&mut plan.rejected) {
         current.insert(row.path.clone());
@@ -151,17 +214,37 @@ pub async fn physical_plan(lake: &Lake, request: &IngestRequest) -> Result<Arc<d
 }
 
 /// Work list → epochs → shards.
-fn assemble(lake: &Path, raw: &Path, recipe: &Arc<Recipe>, works: &[Work]) -> Result<Arc<dyn ExecutionPlan>> {
-    let partitions = works.iter().map(|w| work::encode(w).map(|b| vec![b])).collect::<Result<Vec<_>>>()?;
-    let list: Arc<DataSourceExec> = MemorySourceConfig::try_new_exec(&partitions, work::schema(), None)?;
+fn assemble(
+    lake: &Path,
+    raw: &Path,
+    recipe: &Arc<Recipe>,
+    works: &[Work],
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let partitions = works
+        .iter()
+        .map(|w| work::encode(w).map(|b| vec![b]))
+        .collect::<Result<Vec<_>>>()?;
+    let list: Arc<DataSourceExec> =
+        MemorySourceConfig::try_new_exec(&partitions, work::schema(), None)?;
     let epochs = EpochsExec::new(list, raw.to_path_buf(), recipe.clone())?;
-    Ok(Arc::new(WriteShardsExec::new(Arc::new(epochs), lake.to_path_buf(), recipe.clone())?))
+    Ok(Arc::new(WriteShardsExec::new(
+        Arc::new(epochs),
+        lake.to_path_buf(),
+        recipe.clone(),
+    )?))
 }
 
 fn check_recipe(recipe: &Recipe) -> Result<()> {
-    let wrong = |message: String| Error::Schema { table: format!("recipe {}", recipe.name), message };
+    let wrong = |message: String| Error::Schema {
+        table: format!("recipe {}", recipe.name),
+        message,
+    };
     if recipe.audio.sfreq != mmpipe_signal::audio::SFREQ {
-        return Err(wrong(format!("audio.sfreq: expected {}, found {}", mmpipe_signal::audio::SFREQ, recipe.audio.sfreq)));
+        return Err(wrong(format!(
+            "audio.sfreq: expected {}, found {}",
+            mmpipe_signal::audio::SFREQ,
+            recipe.audio.sfreq
+        )));
     }
     if recipe.audio.segment_seconds != recipe.epoch_seconds {
         return Err(wrong(format!(
@@ -171,7 +254,9 @@ fn check_recipe(recipe: &Recipe) -> Result<()> {
     }
     let times = recipe.epoch_seconds * recipe.sfreq;
     if (times - times.round()).abs() > 1e-6 {
-        return Err(wrong(format!("epoch_seconds × sfreq: expected a whole number of samples, found {times}")));
+        return Err(wrong(format!(
+            "epoch_seconds × sfreq: expected a whole number of samples, found {times}"
+        )));
     }
     Ok(())
 }
@@ -185,7 +270,11 @@ fn expected(plan: &Plan, work: &Work, recipe: &Recipe) -> RecordingReport {
     row.dropped = cut
         .dropped
         .iter()
-        .map(|(reason, (epochs, seconds))| Dropped { reason: reason.clone(), epochs: *epochs, seconds: *seconds })
+        .map(|(reason, (epochs, seconds))| Dropped {
+            reason: reason.clone(),
+            epochs: *epochs,
+            seconds: *seconds,
+        })
         .collect();
     RecordingReport::new(&row, work.trials.len(), false)
 }
@@ -205,7 +294,11 @@ async fn store_sounds(
     let sfreq = f64::from(recipe.audio.sfreq);
     let sample = |offset: f64| (offset * sfreq).round() as i64;
     let n = sounds::segment_samples(&recipe.audio).max(1);
-    let mut phases: BTreeMap<&str, BTreeSet<i32>> = plan.sounds.keys().map(|path| (path.as_str(), BTreeSet::new())).collect();
+    let mut phases: BTreeMap<&str, BTreeSet<i32>> = plan
+        .sounds
+        .keys()
+        .map(|path| (path.as_str(), BTreeSet::new()))
+        .collect();
     let wanted: HashMap<&str, ()> = plan.works.iter().map(|w| (w.path.as_str(), ())).collect();
     for ((path, _), streams) in &plan.streams {
         if wanted.contains_key(path.as_str()) {
@@ -256,13 +349,20 @@ async fn store_sounds(
     }
     for work in &mut plan.works {
         for trial in &mut work.trials {
-            let Some(streams) = plan.streams.get(&(work.path.clone(), trial.trial)) else { continue };
+            let Some(streams) = plan.streams.get(&(work.path.clone(), trial.trial)) else {
+                continue;
+            };
             trial.streams = streams
                 .iter()
                 .filter_map(|s| {
                     let length = *lengths.get(&s.stimulus)?;
                     let stimulus_id = sounds::stimulus_id(&report.dataset, &s.stimulus);
-                    Some(WorkStream { stimulus_id, role: s.role.clone(), offset: sample(s.offset), length })
+                    Some(WorkStream {
+                        stimulus_id,
+                        role: s.role.clone(),
+                        offset: sample(s.offset),
+                        length,
+                    })
                 })
                 .collect();
         }
@@ -329,7 +429,11 @@ async fn run(
     report: &mut IngestReport,
 ) -> Result<()> {
     let physical = assemble(lake.root(), raw, recipe, to_do)?;
-    let trials: HashMap<&str, usize> = plan.works.iter().map(|w| (w.path.as_str(), w.trials.len())).collect();
+    let trials: HashMap<&str, usize> = plan
+        .works
+        .iter()
+        .map(|w| (w.path.as_str(), w.trials.len()))
+        .collect();
     // Largest first, so that the last thread to finish has little left.
     let mut order: Vec<usize> = (0..to_do.len()).collect();
     order.sort_by_key(|&i| std::cmp::Reverse(to_do.get(i).map_or(0, |w| w.bytes)));
@@ -358,8 +462,18 @@ async fn run(
                 break;
             }
         };
-        for row in batches.iter().map(rows::from_batch).collect::<Result<Vec<_>>>()?.into_iter().flatten() {
-            let one = RecordingReport::new(&row, trials.get(row.path.as_str()).copied().unwrap_or(0), false);
+        for row in batches
+            .iter()
+            .map(rows::from_batch)
+            .collect::<Result<Vec<_>>>()?
+            .into_iter()
+            .flatten()
+        {
+            let one = RecordingReport::new(
+                &row,
+                trials.get(row.path.as_str()).copied().unwrap_or(0),
+                false,
+            );
             progress.recording(&one);
             report.recordings.push(one);
             earlier.put(row);

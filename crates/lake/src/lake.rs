@@ -49,14 +49,26 @@ impl Lake {
         let marker = root.join(MARKER);
         let text = match fs::read_to_string(&marker) {
             Ok(text) => text,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(Error::NotALake(root.to_path_buf())),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Error::NotALake(root.to_path_buf()));
+            }
             Err(e) => return Err(Error::io("read", &marker)(e)),
         };
-        let bad = |message: String| Error::Marker { path: marker.clone(), message };
-        let value: serde_json::Value = serde_json::from_str(&text).map_err(|e| bad(e.to_string()))?;
-        let found = value.get("format_version").ok_or_else(|| bad("the key is missing".into()))?;
+        let bad = |message: String| Error::Marker {
+            path: marker.clone(),
+            message,
+        };
+        let value: serde_json::Value =
+            serde_json::from_str(&text).map_err(|e| bad(e.to_string()))?;
+        let found = value
+            .get("format_version")
+            .ok_or_else(|| bad("the key is missing".into()))?;
         if found.as_u64() != Some(u64::from(FORMAT_VERSION)) {
-            return Err(Error::FormatVersion { path: marker, found: found.to_string(), known: FORMAT_VERSION });
+            return Err(Error::FormatVersion {
+                path: marker,
+                found: found.to_string(),
+                known: FORMAT_VERSION,
+            });
         }
         // Absolute, because the query engine addresses files by URL.
         let root = fs::canonicalize(root).map_err(Error::io("resolve", root))?;
@@ -106,24 +118,39 @@ impl Lake {
                 found: keys.join(", "),
             });
         }
-        Ok(partition
-            .iter()
-            .fold(self.root.join(table), |dir, (k, v)| dir.join(format!("{k}={}", path_value(v)))))
+        Ok(partition.iter().fold(self.root.join(table), |dir, (k, v)| {
+            dir.join(format!("{k}={}", path_value(v)))
+        }))
     }
 
     /// Samples an epoch in this lake: the width of the first shard found, else
     /// [`schema::DEFAULT_TIMES`].
     fn times(&self) -> Result<usize> {
-        let Some(path) = first_shard(&self.root.join("eeg"))? else { return Ok(schema::DEFAULT_TIMES) };
+        let Some(path) = first_shard(&self.root.join("eeg"))? else {
+            return Ok(schema::DEFAULT_TIMES);
+        };
         let file = fs::File::open(&path).map_err(Error::io("open", &path))?;
         let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file)
-            .map_err(|e| Error::Layout { path: path.clone(), message: format!("not a readable Parquet file: {e}") })?;
-        match reader.schema().field_with_name("eeg").map(|f| f.data_type().clone()) {
+            .map_err(|e| Error::Layout {
+            path: path.clone(),
+            message: format!("not a readable Parquet file: {e}"),
+        })?;
+        match reader
+            .schema()
+            .field_with_name("eeg")
+            .map(|f| f.data_type().clone())
+        {
             Ok(DataType::List(item)) => match item.data_type() {
                 DataType::FixedSizeList(_, n) => Ok(*n as usize),
-                other => Err(Error::Layout { path, message: format!("expected lists of fixed-size lists in eeg, found {other}") }),
+                other => Err(Error::Layout {
+                    path,
+                    message: format!("expected lists of fixed-size lists in eeg, found {other}"),
+                }),
             },
-            other => Err(Error::Layout { path, message: format!("expected a list in column eeg, found {other:?}") }),
+            other => Err(Error::Layout {
+                path,
+                message: format!("expected a list in column eeg, found {other:?}"),
+            }),
         }
     }
 }
@@ -135,7 +162,14 @@ fn first_shard(folder: &Path) -> Result<Option<PathBuf>> {
             .map(|e| e.map(|e| e.path()))
             .collect::<std::io::Result<Vec<_>>>()
             .map_err(Error::io("list", folder))?,
-        Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => return Ok(None),
+        Err(e)
+            if matches!(
+                e.kind(),
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+            ) =>
+        {
+            return Ok(None);
+        }
         Err(e) => return Err(Error::io("list", folder)(e)),
     };
     names.sort();
@@ -157,11 +191,18 @@ fn first_shard(folder: &Path) -> Result<Option<PathBuf>> {
 /// share a name. The value itself is in the rows.
 pub(crate) fn path_value(value: &str) -> String {
     let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@');
-    let plain = !value.is_empty() && value.len() <= 100 && !value.starts_with('.') && value.chars().all(safe);
+    let plain = !value.is_empty()
+        && value.len() <= 100
+        && !value.starts_with('.')
+        && value.chars().all(safe);
     if plain {
         return value.to_string();
     }
-    let text: String = value.chars().take(60).map(|c| if safe(c) { c } else { '_' }).collect();
+    let text: String = value
+        .chars()
+        .take(60)
+        .map(|c| if safe(c) { c } else { '_' })
+        .collect();
     let hash = xxhash_rust::xxh3::xxh3_64(value.as_bytes());
     format!("{}-{:08x}", text.trim_start_matches('.'), hash >> 32)
 }
@@ -191,9 +232,14 @@ pub(crate) fn write_table_file(
     name: &str,
     batches: &[RecordBatch],
 ) -> Result<PathBuf> {
-    let path = lake.partition_dir(&table.name, partition)?.join(format!("{name}.parquet"));
+    let path = lake
+        .partition_dir(&table.name, partition)?
+        .join(format!("{name}.parquet"));
     let schema = table.arrow(lake.times()?)?;
-    let conformed = batches.iter().map(|b| conform(table, &schema, b)).collect::<Result<Vec<_>>>()?;
+    let conformed = batches
+        .iter()
+        .map(|b| conform(table, &schema, b))
+        .collect::<Result<Vec<_>>>()?;
     let batch = concat_batches(&schema, &conformed)?;
     check_partition(table, &batch, partition)?;
     let mut writer = ShardWriter::create(&path, table, schema, 0, Vec::new())?;
@@ -216,28 +262,59 @@ pub fn remove_partition(lake: &Lake, table: &str, partition: &[(&str, &str)]) ->
 
 /// Brings a batch to the columns of a table.
 fn conform(table: &Table, schema: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch> {
-    let wrong = |column: &str, message: String| Error::Column { table: table.name.clone(), column: column.into(), message };
-    if let Some(extra) = batch.schema().fields().iter().find(|f| schema.field_with_name(f.name()).is_err()) {
+    let wrong = |column: &str, message: String| Error::Column {
+        table: table.name.clone(),
+        column: column.into(),
+        message,
+    };
+    if let Some(extra) = batch
+        .schema()
+        .fields()
+        .iter()
+        .find(|f| schema.field_with_name(f.name()).is_err())
+    {
         return Err(wrong(extra.name(), "the table has no such column".into()));
     }
     let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
     for field in schema.fields() {
         let column = match batch.column_by_name(field.name()) {
             None if field.is_nullable() => new_null_array(field.data_type(), batch.num_rows()),
-            None => return Err(wrong(field.name(), "expected, but not among the rows' columns".into())),
+            None => {
+                return Err(wrong(
+                    field.name(),
+                    "expected, but not among the rows' columns".into(),
+                ));
+            }
             Some(column) if column.data_type() == field.data_type() => column.clone(),
             Some(column) => {
-                let cast = cast(column, field.data_type())
-                    .map_err(|e| wrong(field.name(), format!("expected {}, found {}: {e}", field.data_type(), column.data_type())))?;
+                let cast = cast(column, field.data_type()).map_err(|e| {
+                    wrong(
+                        field.name(),
+                        format!(
+                            "expected {}, found {}: {e}",
+                            field.data_type(),
+                            column.data_type()
+                        ),
+                    )
+                })?;
                 // A cast that does not fit gives null: loss, not conversion.
                 if cast.logical_null_count() != column.logical_null_count() {
-                    return Err(wrong(field.name(), format!("a value does not fit {}", field.data_type())));
+                    return Err(wrong(
+                        field.name(),
+                        format!("a value does not fit {}", field.data_type()),
+                    ));
                 }
                 cast
             }
         };
         if !field.is_nullable() && column.logical_null_count() > 0 {
-            return Err(wrong(field.name(), format!("{} nulls in a column without nulls", column.logical_null_count())));
+            return Err(wrong(
+                field.name(),
+                format!(
+                    "{} nulls in a column without nulls",
+                    column.logical_null_count()
+                ),
+            ));
         }
         columns.push(column);
     }
@@ -247,12 +324,19 @@ fn conform(table: &Table, schema: &SchemaRef, batch: &RecordBatch) -> Result<Rec
 /// The partition's values must be what its rows say.
 fn check_partition(table: &Table, batch: &RecordBatch, partition: &[(&str, &str)]) -> Result<()> {
     for (key, value) in partition {
-        let Some(column) = batch.column_by_name(key).and_then(|c| c.as_string_opt::<i32>()) else { continue };
+        let Some(column) = batch
+            .column_by_name(key)
+            .and_then(|c| c.as_string_opt::<i32>())
+        else {
+            continue;
+        };
         if let Some(other) = column.iter().find(|v| *v != Some(*value)) {
             return Err(Error::Column {
                 table: table.name.clone(),
                 column: (*key).into(),
-                message: format!("expected {value:?} in every row of this partition, found {other:?}"),
+                message: format!(
+                    "expected {value:?} in every row of this partition, found {other:?}"
+                ),
             });
         }
     }

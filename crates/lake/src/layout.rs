@@ -30,7 +30,12 @@ const CREATED_BY: &str = concat!("mmpipe-lake version ", env!("CARGO_PKG_VERSION
 
 /// The writer settings of `table`; `levels` is the number of samples in one row of its
 /// waveform column (rows must not be shorter), 0 for a table without one.
-pub(crate) fn properties(table: &Table, schema: &SchemaRef, levels: usize, notes: Vec<KeyValue>) -> WriterProperties {
+pub(crate) fn properties(
+    table: &Table,
+    schema: &SchemaRef,
+    levels: usize,
+    notes: Vec<KeyValue>,
+) -> WriterProperties {
     let mut builder = WriterProperties::builder()
         .set_created_by(CREATED_BY.into())
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
@@ -44,7 +49,9 @@ pub(crate) fn properties(table: &Table, schema: &SchemaRef, levels: usize, notes
         builder = builder.set_write_batch_size(levels.min(1024));
     }
     for name in table.sample_columns() {
-        let Ok(field) = schema.field_with_name(name) else { continue };
+        let Ok(field) = schema.field_with_name(name) else {
+            continue;
+        };
         let path = leaf_path(field);
         builder = builder
             .set_column_encoding(path.clone(), Encoding::PLAIN)
@@ -89,7 +96,11 @@ impl ShardWriter {
         let (pending, file) = Pending::create(path)?;
         let properties = properties(table, &schema, levels, notes);
         let writer = ArrowWriter::try_new(file, schema, Some(properties))?;
-        Ok(ShardWriter { pending, writer, path: path.to_path_buf() })
+        Ok(ShardWriter {
+            pending,
+            writer,
+            path: path.to_path_buf(),
+        })
     }
 
     /// Adds rows.
@@ -99,7 +110,10 @@ impl ShardWriter {
 
     /// Writes the footer, syncs and gives the file its name.
     pub(crate) fn commit(self) -> Result<PathBuf> {
-        let mut file = self.writer.into_inner().map_err(|e| explain(&self.path, e))?;
+        let mut file = self
+            .writer
+            .into_inner()
+            .map_err(|e| explain(&self.path, e))?;
         file.flush().map_err(Error::io("write", &self.path))?;
         self.pending.commit(file)
     }
@@ -112,6 +126,9 @@ fn explain(path: &Path, e: parquet::errors::ParquetError) -> Error {
             Ok(io) => Error::io("write", path)(*io),
             Err(other) => Error::Parquet(parquet::errors::ParquetError::External(other)),
         },
-        e => Error::Layout { path: path.to_path_buf(), message: format!("cannot write: {e}") },
+        e => Error::Layout {
+            path: path.to_path_buf(),
+            message: format!("cannot write: {e}"),
+        },
     }
 }

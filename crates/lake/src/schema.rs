@@ -68,7 +68,10 @@ pub fn tables() -> Result<&'static [Table]> {
                 .collect()
         })
         .as_deref()
-        .map_err(|message| Error::Schema { table: "(embedded)".into(), message: message.clone() })
+        .map_err(|message| Error::Schema {
+            table: "(embedded)".into(),
+            message: message.clone(),
+        })
 }
 
 /// The table called `name`.
@@ -103,17 +106,26 @@ impl Table {
 
     /// Names of the waveform columns.
     pub fn sample_columns(&self) -> impl Iterator<Item = &str> {
-        self.columns.iter().filter(|c| c.samples).map(|c| c.name.as_str())
+        self.columns
+            .iter()
+            .filter(|c| c.samples)
+            .map(|c| c.name.as_str())
     }
 }
 
 type Parsed<T> = std::result::Result<T, String>;
 
 fn parse_field(name: &str, text: &str, times: usize) -> Parsed<Field> {
-    let mut p = Parser { rest: text.trim(), times };
+    let mut p = Parser {
+        rest: text.trim(),
+        times,
+    };
     let (kind, nullable) = p.nullable_type()?;
     if !p.rest.is_empty() {
-        return Err(format!("expected the end of type {text:?}, found {:?}", p.rest));
+        return Err(format!(
+            "expected the end of type {text:?}, found {:?}",
+            p.rest
+        ));
     }
     Ok(Field::new(name, kind, nullable))
 }
@@ -147,7 +159,11 @@ impl Parser<'_> {
     }
 
     fn expect(&mut self, token: char) -> Parsed<()> {
-        if self.eat(token) { Ok(()) } else { Err(format!("expected {token:?} before {:?}", self.rest)) }
+        if self.eat(token) {
+            Ok(())
+        } else {
+            Err(format!("expected {token:?} before {:?}", self.rest))
+        }
     }
 
     fn nullable_type(&mut self) -> Parsed<(DataType, bool)> {
@@ -203,7 +219,12 @@ mod tests {
         for t in tables().unwrap() {
             let schema = t.arrow(DEFAULT_TIMES).unwrap();
             for key in &t.partition {
-                assert_eq!(schema.field_with_name(key).unwrap().data_type(), &DataType::Utf8, "{}.{key}", t.name);
+                assert_eq!(
+                    schema.field_with_name(key).unwrap().data_type(),
+                    &DataType::Utf8,
+                    "{}.{key}",
+                    t.name
+                );
             }
             assert!(t.columns.iter().all(|c| !c.doc.is_empty()));
         }
@@ -213,13 +234,28 @@ mod tests {
     fn eeg_is_a_list_of_fixed_lists_without_nulls() {
         let schema = table("eeg").unwrap().arrow(400).unwrap();
         let inner = Arc::new(Field::new("item", DataType::Float32, false));
-        let row = Arc::new(Field::new("item", DataType::FixedSizeList(inner, 400), false));
-        assert_eq!(schema.field_with_name("eeg").unwrap(), &Field::new("eeg", DataType::List(row), false));
+        let row = Arc::new(Field::new(
+            "item",
+            DataType::FixedSizeList(inner, 400),
+            false,
+        ));
+        assert_eq!(
+            schema.field_with_name("eeg").unwrap(),
+            &Field::new("eeg", DataType::List(row), false)
+        );
     }
 
     #[test]
     fn wrong_types_are_refused() {
-        for bad in ["", "u9", "list<f32", "list<>", "struct<a f32>", "f32??", "list<f32> x"] {
+        for bad in [
+            "",
+            "u9",
+            "list<f32",
+            "list<>",
+            "struct<a f32>",
+            "f32??",
+            "list<f32> x",
+        ] {
             assert!(parse_field("x", bad, 4).is_err(), "{bad}");
         }
     }

@@ -8,7 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use datafusion::datasource::file_format::parquet::ParquetFormat;
-use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
+use datafusion::datasource::listing::{
+    ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl,
+};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
@@ -17,23 +19,32 @@ use crate::{Lake, Result, functions, schema, view};
 /// Builds a session over `lake`.
 pub(crate) fn context(lake: &Lake) -> Result<SessionContext> {
     // Epochs are wide: 8192 of them a batch, the default, would be 800 MB.
-    let mut config = SessionConfig::new().with_information_schema(true).with_batch_size(256);
+    let mut config = SessionConfig::new()
+        .with_information_schema(true)
+        .with_batch_size(256);
     let options = config.options_mut();
     options.execution.listing_table_ignore_subdirectory = false;
     options.sql_parser.map_string_types_to_utf8view = false;
     // A filter on metadata then reads the pages of `eeg` only for the rows that pass.
     options.execution.parquet.pushdown_filters = true;
-    let state = SessionStateBuilder::new().with_config(config).with_default_features().build();
+    let state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_default_features()
+        .build();
     let ctx = SessionContext::new_with_state(state);
     functions::register(&ctx);
     for table in schema::tables()? {
         let folder = lake.root().join(&table.name);
         let url = ListingTableUrl::parse(file_url(&folder))?;
-        let options = ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension(".parquet");
+        let options =
+            ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension(".parquet");
         let config = ListingTableConfig::new(url)
             .with_listing_options(options)
             .with_schema(lake.schema(&table.name)?);
-        ctx.register_table(table.name.as_str(), Arc::new(ListingTable::try_new(config)?))?;
+        ctx.register_table(
+            table.name.as_str(),
+            Arc::new(ListingTable::try_new(config)?),
+        )?;
     }
     view::register(&ctx, lake.schema("eeg")?)?;
     Ok(ctx)

@@ -17,8 +17,12 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionContext, ident};
 
 /// Columns of `eeg` that hold one entry a channel, and what the entry is called in the view.
-const PER_CHANNEL: [(&str, &str); 4] =
-    [("ch_names", "ch_name"), ("eeg", "samples"), ("ch_mean", "ch_mean"), ("ch_std", "ch_std")];
+const PER_CHANNEL: [(&str, &str); 4] = [
+    ("ch_names", "ch_name"),
+    ("eeg", "samples"),
+    ("ch_mean", "ch_mean"),
+    ("ch_std", "ch_std"),
+];
 
 #[derive(Debug)]
 struct Channels {
@@ -27,7 +31,10 @@ struct Channels {
 }
 
 fn per_channel(name: &str) -> Option<&'static str> {
-    PER_CHANNEL.iter().find(|(_, view)| *view == name).map(|(eeg, _)| *eeg)
+    PER_CHANNEL
+        .iter()
+        .find(|(_, view)| *view == name)
+        .map(|(eeg, _)| *eeg)
 }
 
 /// Registers the view over table `eeg`.
@@ -36,12 +43,17 @@ pub(crate) fn register(ctx: &SessionContext, eeg: SchemaRef) -> crate::Result<()
     for field in eeg.fields() {
         let entry = PER_CHANNEL.iter().find(|(name, _)| name == field.name());
         fields.push(match (entry, field.data_type()) {
-            (Some((_, view)), DataType::List(item)) => Arc::new(Field::new(*view, item.data_type().clone(), true)),
+            (Some((_, view)), DataType::List(item)) => {
+                Arc::new(Field::new(*view, item.data_type().clone(), true))
+            }
             _ => field.clone(),
         });
     }
     let table = futures::executor::block_on(ctx.table_provider("eeg"))?;
-    let view = Channels { eeg: table, schema: Arc::new(Schema::new(fields)) };
+    let view = Channels {
+        eeg: table,
+        schema: Arc::new(Schema::new(fields)),
+    };
     ctx.register_table("eeg_channels", Arc::new(view))?;
     Ok(())
 }
@@ -56,13 +68,22 @@ impl TableProvider for Channels {
         TableType::View
     }
 
-    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> Result<Vec<TableProviderFilterPushDown>> {
         // A filter on columns of the epoch holds for all its channels or none.
         Ok(filters
             .iter()
-            .map(|f| match f.column_refs().iter().any(|c| per_channel(&c.name).is_some()) {
-                true => TableProviderFilterPushDown::Unsupported,
-                false => TableProviderFilterPushDown::Exact,
+            .map(|f| {
+                match f
+                    .column_refs()
+                    .iter()
+                    .any(|c| per_channel(&c.name).is_some())
+                {
+                    true => TableProviderFilterPushDown::Unsupported,
+                    false => TableProviderFilterPushDown::Exact,
+                }
             })
             .collect())
     }
@@ -75,10 +96,19 @@ impl TableProvider for Channels {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let wanted: Vec<String> = match projection {
-            Some(indices) => indices.iter().map(|&i| self.schema.field(i).name().clone()).collect(),
-            None => self.schema.fields().iter().map(|f| f.name().clone()).collect(),
+            Some(indices) => indices
+                .iter()
+                .map(|&i| self.schema.field(i).name().clone())
+                .collect(),
+            None => self
+                .schema
+                .fields()
+                .iter()
+                .map(|f| f.name().clone())
+                .collect(),
         };
-        let mut builder = LogicalPlanBuilder::scan("eeg", provider_as_source(self.eeg.clone()), None)?;
+        let mut builder =
+            LogicalPlanBuilder::scan("eeg", provider_as_source(self.eeg.clone()), None)?;
         for filter in filters {
             builder = builder.filter(filter.clone())?;
         }
@@ -88,19 +118,32 @@ impl TableProvider for Channels {
         if lists.is_empty() {
             lists.push("ch_names");
         }
-        let mut below: Vec<Expr> = wanted.iter().filter(|n| per_channel(n).is_none()).map(ident).collect();
+        let mut below: Vec<Expr> = wanted
+            .iter()
+            .filter(|n| per_channel(n).is_none())
+            .map(ident)
+            .collect();
         below.extend(lists.iter().map(|n| ident(*n)));
         builder = builder.project(below)?;
-        let columns = lists.iter().map(|n| Column::from_qualified_name(format!("eeg.{n}"))).collect();
+        let columns = lists
+            .iter()
+            .map(|n| Column::from_qualified_name(format!("eeg.{n}")))
+            .collect();
         builder = builder.unnest_columns_with_options(columns, Default::default())?;
         let above = wanted.iter().map(|n| match per_channel(n) {
             Some(eeg) => ident(eeg).alias(n),
             None => ident(n),
         });
-        builder = builder.project(above.collect::<Vec<_>>())?.limit(0, limit)?;
+        builder = builder
+            .project(above.collect::<Vec<_>>())?
+            .limit(0, limit)?;
         let plan = builder.build()?;
         if plan.schema().fields().len() != wanted.len() {
-            return plan_err!("eeg_channels: planned {} columns for {}", plan.schema().fields().len(), wanted.len());
+            return plan_err!(
+                "eeg_channels: planned {} columns for {}",
+                plan.schema().fields().len(),
+                wanted.len()
+            );
         }
         state.create_physical_plan(&plan).await
     }

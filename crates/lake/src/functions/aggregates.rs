@@ -28,7 +28,12 @@ fn aggregate(name: &str, score: Score) -> AggregateUDF {
         vec![DataType::Int32, DataType::Int32],
         Arc::new(DataType::Float64),
         Volatility::Immutable,
-        Arc::new(move |_| Ok(Box::new(Scored { confusion: Confusion::new(), score }))),
+        Arc::new(move |_| {
+            Ok(Box::new(Scored {
+                confusion: Confusion::new(),
+                score,
+            }))
+        }),
         Arc::new(vec![cells_type()]),
     )
 }
@@ -64,14 +69,22 @@ impl Accumulator for Scored {
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        let lists: &ListArray = states.first().and_then(|s| s.as_list_opt()).ok_or_else(bad_state)?;
+        let lists: &ListArray = states
+            .first()
+            .and_then(|s| s.as_list_opt())
+            .ok_or_else(bad_state)?;
         for cells in lists.iter().flatten() {
-            let cells = cells.as_primitive_opt::<Int64Type>().ok_or_else(bad_state)?;
+            let cells = cells
+                .as_primitive_opt::<Int64Type>()
+                .ok_or_else(bad_state)?;
             for cell in cells.values().chunks(3) {
-                let &[label, predicted, count] = cell else { return Err(bad_state()) };
+                let &[label, predicted, count] = cell else {
+                    return Err(bad_state());
+                };
                 let small = |v: i64| i32::try_from(v).map_err(|_| bad_state());
                 let count = u64::try_from(count).map_err(|_| bad_state())?;
-                self.confusion.add_n(small(label)?, small(predicted)?, count);
+                self.confusion
+                    .add_n(small(label)?, small(predicted)?, count);
             }
         }
         Ok(())
@@ -81,7 +94,13 @@ impl Accumulator for Scored {
         let cells: Int64Array = self
             .confusion
             .cells()
-            .flat_map(|(l, p, n)| [i64::from(l), i64::from(p), i64::try_from(n).unwrap_or(i64::MAX)])
+            .flat_map(|(l, p, n)| {
+                [
+                    i64::from(l),
+                    i64::from(p),
+                    i64::try_from(n).unwrap_or(i64::MAX),
+                ]
+            })
             .collect::<Vec<_>>()
             .into();
         let field = Arc::new(Field::new_list_field(DataType::Int64, true));

@@ -15,13 +15,19 @@ use datafusion::logical_expr::{
 /// `zscore(list) -> list<f32>`: mean removed, divided by the population standard deviation; a
 /// flat list gives zeros.
 pub(super) fn zscore() -> ScalarUDF {
-    ScalarUDF::from(Lists { name: "zscore", signature: Signature::any(1, Volatility::Immutable) })
+    ScalarUDF::from(Lists {
+        name: "zscore",
+        signature: Signature::any(1, Volatility::Immutable),
+    })
 }
 
 /// `bandpower(list, sfreq, lo, hi) -> f64`: power between `lo` and `hi` Hz in the square of
 /// the samples' unit, from Welch's spectrum.
 pub(super) fn bandpower() -> ScalarUDF {
-    ScalarUDF::from(Lists { name: "bandpower", signature: Signature::any(4, Volatility::Immutable) })
+    ScalarUDF::from(Lists {
+        name: "bandpower",
+        signature: Signature::any(4, Volatility::Immutable),
+    })
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -41,7 +47,9 @@ impl ScalarUDFImpl for Lists {
 
     fn return_type(&self, args: &[DataType]) -> Result<DataType> {
         let is_list = |t: &DataType| match t {
-            DataType::List(f) | DataType::LargeList(f) | DataType::FixedSizeList(f, _) => f.data_type().is_numeric(),
+            DataType::List(f) | DataType::LargeList(f) | DataType::FixedSizeList(f, _) => {
+                f.data_type().is_numeric()
+            }
             _ => false,
         };
         match args.first() {
@@ -60,7 +68,11 @@ impl ScalarUDFImpl for Lists {
                 self.name
             )));
         }
-        Ok(if self.name == "zscore" { DataType::List(item()) } else { DataType::Float64 })
+        Ok(if self.name == "zscore" {
+            DataType::List(item())
+        } else {
+            DataType::Float64
+        })
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
@@ -95,7 +107,10 @@ fn rows(samples: &ArrayRef) -> impl Iterator<Item = Result<Option<Vec<f64>>>> + 
         }
         Ok(Some(match row.as_primitive_opt::<Float32Type>() {
             Some(row) => row.values().iter().map(|&v| f64::from(v)).collect(),
-            None => cast(&row, &DataType::Float64)?.as_primitive::<Float64Type>().values().to_vec(),
+            None => cast(&row, &DataType::Float64)?
+                .as_primitive::<Float64Type>()
+                .values()
+                .to_vec(),
         }))
     })
 }
@@ -111,7 +126,12 @@ fn zscore_rows(samples: &ArrayRef) -> Result<ArrayRef> {
     }
     let nulls: Option<NullBuffer> = samples.logical_nulls();
     let values = Arc::new(arrow::array::Float32Array::from(values));
-    Ok(Arc::new(ListArray::try_new(item(), OffsetBuffer::from_lengths(lengths), values, nulls)?))
+    Ok(Arc::new(ListArray::try_new(
+        item(),
+        OffsetBuffer::from_lengths(lengths),
+        values,
+        nulls,
+    )?))
 }
 
 fn bandpower_rows(samples: &ArrayRef, numbers: [&ArrayRef; 3]) -> Result<ArrayRef> {
@@ -125,9 +145,21 @@ fn bandpower_rows(samples: &ArrayRef, numbers: [&ArrayRef; 3]) -> Result<ArrayRe
             let a = a.as_primitive::<Float64Type>();
             a.is_valid(i).then(|| a.value(i))
         });
-        match (row?, number.next().flatten(), number.next().flatten(), number.next().flatten()) {
+        match (
+            row?,
+            number.next().flatten(),
+            number.next().flatten(),
+            number.next().flatten(),
+        ) {
             (Some(x), Some(sfreq), Some(lo), Some(hi)) => {
-                out.append_value(mmpipe_signal::spectrum::bandpower(&x, sfreq, lo, hi));
+                if !(sfreq > 0.0 && sfreq.is_finite() && lo >= 0.0 && hi > lo) {
+                    return exec_err!(
+                        "bandpower expects sfreq > 0 and 0 <= lo < hi, found sfreq {sfreq}, lo {lo}, hi {hi}"
+                    );
+                }
+                let power = mmpipe_signal::spectrum::bandpower(&x, sfreq, lo, hi);
+                // An empty list has no power, not a power that is no number.
+                out.append_option(power.is_finite().then_some(power));
             }
             _ => out.append_null(),
         }

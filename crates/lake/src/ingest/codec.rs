@@ -67,7 +67,9 @@ impl PhysicalExtensionCodec for IngestCodec {
         _: &dyn PhysicalProtoConverterExtension,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let node = Node::decode(buf).map_err(wrong)?;
-        let [input] = inputs else { return Err(wrong(format!("{} inputs", inputs.len()))) };
+        let [input] = inputs else {
+            return Err(wrong(format!("{} inputs", inputs.len())));
+        };
         let kind = node.kind();
         let recipe = Arc::new(Recipe::parse(&node.recipe).map_err(wrong)?);
         let folder = folder_path(node.folder)?;
@@ -91,7 +93,11 @@ impl PhysicalExtensionCodec for IngestCodec {
         } else {
             return Err(wrong(node.name()));
         };
-        let node = Node { kind: kind.into(), folder: folder_bytes(folder), recipe: recipe_text(recipe)? };
+        let node = Node {
+            kind: kind.into(),
+            folder: folder_bytes(folder),
+            recipe: recipe_text(recipe)?,
+        };
         node.encode(buf).map_err(wrong)
     }
 }

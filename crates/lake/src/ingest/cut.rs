@@ -93,7 +93,15 @@ pub(crate) fn cut(spans: &[Span], trials: &[Bounds], sfreq: f64, epoch_seconds: 
         let asked = epochs_in(start, stop.min(f64::MAX), epoch_seconds, slack);
         let (stop, start_inside) = (stop.min(end), start.max(begin));
         let inside = asked.min(epochs_in(start, stop, epoch_seconds, slack));
-        let before = if start < start_inside { asked.min(((start_inside - start - slack) / epoch_seconds).ceil().max(0.0) as i64) } else { 0 };
+        let before = if start < start_inside {
+            asked.min(
+                ((start_inside - start - slack) / epoch_seconds)
+                    .ceil()
+                    .max(0.0) as i64,
+            )
+        } else {
+            0
+        };
         let beyond = (asked - inside).max(0) + before.min(inside);
         if beyond > 0 {
             cut.drop(BEYOND, beyond, 0.0);
@@ -117,13 +125,21 @@ pub(crate) fn cut(spans: &[Span], trials: &[Bounds], sfreq: f64, epoch_seconds: 
             loop {
                 let at = start + k as f64 * epoch_seconds;
                 // Samples from the first epoch in this span, so that epochs stay adjacent.
-                let base = ((start + k0 as f64 * epoch_seconds - span.onset) * sfreq).round().max(0.0) as usize;
+                let base = ((start + k0 as f64 * epoch_seconds - span.onset) * sfreq)
+                    .round()
+                    .max(0.0) as usize;
                 let sample = base + (k - k0) as usize * times;
                 if at + epoch_seconds > b + slack || sample + times > span.samples {
                     break;
                 }
                 let Ok(epoch) = i32::try_from(k) else { break };
-                cut.epochs.push(Epoch { trial: index, epoch, span: s, first: sample, onset: span.onset + sample as f64 / sfreq });
+                cut.epochs.push(Epoch {
+                    trial: index,
+                    epoch,
+                    span: s,
+                    first: sample,
+                    onset: span.onset + sample as f64 / sfreq,
+                });
                 k += 1;
             }
             let taken = (k - k0) as f64 * epoch_seconds;
@@ -151,9 +167,15 @@ pub(crate) fn cut(spans: &[Span], trials: &[Bounds], sfreq: f64, epoch_seconds: 
         }
     }
     let total: f64 = spans.iter().map(|s| s.seconds).sum();
-    cut.drop(OUTSIDE, epochs_in(0.0, total - union, epoch_seconds, 0.0), total - union);
+    cut.drop(
+        OUTSIDE,
+        epochs_in(0.0, total - union, epoch_seconds, 0.0),
+        total - union,
+    );
     cut.drop(TWICE, 0, union - counted);
-    cut.dropped.retain(|_, (epochs, seconds)| *epochs != 0 || seconds.abs() > 1e-6);
+    cut.dropped.retain(|reason, (epochs, seconds)| {
+        *epochs != 0 || seconds.abs() > 1e-6 || reason == BACKWARDS
+    });
     cut
 }
 
@@ -167,7 +189,9 @@ impl Cut {
 
 /// Whole epochs between two times.
 fn epochs_in(start: f64, stop: f64, epoch_seconds: f64, slack: f64) -> i64 {
-    ((stop - start + slack) / epoch_seconds).floor().clamp(0.0, i64::MAX as f64) as i64
+    ((stop - start + slack) / epoch_seconds)
+        .floor()
+        .clamp(0.0, i64::MAX as f64) as i64
 }
 
 #[cfg(test)]
@@ -176,22 +200,38 @@ mod tests {
     use proptest::prelude::*;
 
     fn span(onset: f64, seconds: f64) -> Span {
-        Span { onset, seconds, samples: (seconds * 200.0).ceil() as usize, unusable: None }
+        Span {
+            onset,
+            seconds,
+            samples: (seconds * 200.0).ceil() as usize,
+            unusable: None,
+        }
     }
 
     fn trial(start: f64, stop: f64) -> Bounds {
-        Bounds { start: Some(start), stop: Some(stop), drop_reason: None }
+        Bounds {
+            start: Some(start),
+            stop: Some(stop),
+            drop_reason: None,
+        }
     }
 
     fn whole() -> Bounds {
-        Bounds { start: None, stop: None, drop_reason: None }
+        Bounds {
+            start: None,
+            stop: None,
+            drop_reason: None,
+        }
     }
 
     fn balance(cut: &Cut, spans: &[Span]) {
         let total: f64 = spans.iter().map(|s| s.seconds).sum();
         let kept = cut.epochs.len() as f64 * 2.0;
         let dropped: f64 = cut.dropped.values().map(|d| d.1).sum();
-        assert!((kept + dropped - total).abs() < 1e-3, "{kept} + {dropped} != {total}: {cut:?}");
+        assert!(
+            (kept + dropped - total).abs() < 1e-3,
+            "{kept} + {dropped} != {total}: {cut:?}"
+        );
     }
 
     #[test]
@@ -199,8 +239,20 @@ mod tests {
         let spans = [span(0.0, 61.0)];
         let cut = cut(&spans, &[whole()], 200.0, 2.0);
         assert_eq!(cut.epochs.len(), 30);
-        assert_eq!(cut.epochs[29], Epoch { trial: 0, epoch: 29, span: 0, first: 29 * 400, onset: 58.0 });
-        assert_eq!(cut.dropped.into_iter().collect::<Vec<_>>(), vec![(TAIL.to_string(), (0, 1.0))]);
+        assert_eq!(
+            cut.epochs[29],
+            Epoch {
+                trial: 0,
+                epoch: 29,
+                span: 0,
+                first: 29 * 400,
+                onset: 58.0
+            }
+        );
+        assert_eq!(
+            cut.dropped.into_iter().collect::<Vec<_>>(),
+            vec![(TAIL.to_string(), (0, 1.0))]
+        );
     }
 
     #[test]
@@ -210,7 +262,17 @@ mod tests {
         let cut = cut(&spans, &[whole()], 200.0, 2.0);
         balance(&cut, &spans);
         let at: Vec<(i32, f64)> = cut.epochs.iter().map(|e| (e.epoch, e.onset)).collect();
-        assert_eq!(at, vec![(0, 0.0), (1, 2.0), (6, 12.0), (7, 14.0), (8, 16.0), (9, 18.0)]);
+        assert_eq!(
+            at,
+            vec![
+                (0, 0.0),
+                (1, 2.0),
+                (6, 12.0),
+                (7, 14.0),
+                (8, 16.0),
+                (9, 18.0)
+            ]
+        );
         assert_eq!(cut.dropped[GAP], (0, 2.5));
         assert_eq!(cut.dropped[TAIL], (0, 0.5));
     }
@@ -219,7 +281,10 @@ mod tests {
     fn dropped_trials_backward_trials_and_trials_past_the_end_are_counted() {
         let spans = [span(0.0, 10.0)];
         let trials = [
-            Bounds { drop_reason: Some("catch trial".into()), ..trial(0.0, 4.0) },
+            Bounds {
+                drop_reason: Some("catch trial".into()),
+                ..trial(0.0, 4.0)
+            },
             trial(6.0, 5.0),
             trial(7.0, 17.0),
             trial(f64::NAN, 1.0),
@@ -236,7 +301,13 @@ mod tests {
 
     #[test]
     fn a_short_run_is_named() {
-        let spans = [Span { unusable: Some(SHORT), ..span(0.0, 0.5) }, span(1.0, 4.0)];
+        let spans = [
+            Span {
+                unusable: Some(SHORT),
+                ..span(0.0, 0.5)
+            },
+            span(1.0, 4.0),
+        ];
         let cut = cut(&spans, &[whole()], 200.0, 2.0);
         balance(&cut, &spans);
         assert_eq!(cut.dropped[SHORT], (0, 0.5));

@@ -17,10 +17,13 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
-use datafusion::physical_plan::execution_plan::{Boundedness, ChildrenPropertiesMode, EmissionType};
+use datafusion::physical_plan::execution_plan::{
+    Boundedness, ChildrenPropertiesMode, EmissionType,
+};
 use datafusion::physical_plan::stream::{RecordBatchReceiverStream, RecordBatchStreamAdapter};
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties, ReplaceChildrenOptions,
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
+    ReplaceChildrenOptions,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use mmpipe_signal::recipe::Recipe;
@@ -36,13 +39,18 @@ use crate::{commit, schema};
 fn properties(schema: SchemaRef, input: &Arc<dyn ExecutionPlan>) -> Arc<PlanProperties> {
     Arc::new(PlanProperties::new(
         EquivalenceProperties::new(schema),
-        datafusion::physical_plan::Partitioning::UnknownPartitioning(input.output_partitioning().partition_count()),
+        datafusion::physical_plan::Partitioning::UnknownPartitioning(
+            input.output_partitioning().partition_count(),
+        ),
         EmissionType::Incremental,
         Boundedness::Bounded,
     ))
 }
 
-fn one_child(name: &str, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+fn one_child(
+    name: &str,
+    mut children: Vec<Arc<dyn ExecutionPlan>>,
+) -> Result<Arc<dyn ExecutionPlan>> {
     match (children.pop(), children.is_empty()) {
         (Some(child), true) => Ok(child),
         _ => Err(DataFusionError::Internal(format!("{name} has one child"))),
@@ -67,10 +75,19 @@ pub(crate) struct EpochsExec {
 
 impl EpochsExec {
     /// An operator over a work list.
-    pub(crate) fn new(input: Arc<dyn ExecutionPlan>, raw: PathBuf, recipe: Arc<Recipe>) -> crate::Result<Self> {
+    pub(crate) fn new(
+        input: Arc<dyn ExecutionPlan>,
+        raw: PathBuf,
+        recipe: Arc<Recipe>,
+    ) -> crate::Result<Self> {
         let schema = output_schema(recipe.epoch_samples())?;
         let properties = properties(schema, &input);
-        Ok(EpochsExec { input, raw, recipe, properties })
+        Ok(EpochsExec {
+            input,
+            raw,
+            recipe,
+            properties,
+        })
     }
 }
 
@@ -80,7 +97,10 @@ fn output_schema(times: usize) -> crate::Result<SchemaRef> {
         let fields = schema::table(table)?.arrow(times)?.fields().clone();
         Ok(Field::new(name, DataType::Struct(fields), true))
     };
-    Ok(Arc::new(Schema::new(vec![column("epoch", "eeg")?, column("recording", "recordings")?])))
+    Ok(Arc::new(Schema::new(vec![
+        column("epoch", "eeg")?,
+        column("recording", "recordings")?,
+    ])))
 }
 
 /// Puts rows of one of the two tables into the operator's columns.
@@ -90,7 +110,11 @@ fn wrap(schema: &SchemaRef, column: usize, rows: &RecordBatch) -> Result<RecordB
         .iter()
         .enumerate()
         .map(|(i, field)| -> ArrayRef {
-            if i == column { Arc::new(StructArray::from(rows.clone())) } else { new_null_array(field.data_type(), rows.num_rows()) }
+            if i == column {
+                Arc::new(StructArray::from(rows.clone()))
+            } else {
+                new_null_array(field.data_type(), rows.num_rows())
+            }
         })
         .collect();
     Ok(RecordBatch::try_new(schema.clone(), columns)?)
@@ -98,7 +122,12 @@ fn wrap(schema: &SchemaRef, column: usize, rows: &RecordBatch) -> Result<RecordB
 
 impl DisplayAs for EpochsExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "EpochsExec: recipe={}, raw={}", self.recipe.name, self.raw.display())
+        write!(
+            f,
+            "EpochsExec: recipe={}, raw={}",
+            self.recipe.name,
+            self.raw.display()
+        )
     }
 }
 
@@ -119,7 +148,10 @@ impl ExecutionPlan for EpochsExec {
         vec![false]
     }
 
-    fn apply_expressions(&self, _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>) -> Result<TreeNodeRecursion> {
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
         Ok(TreeNodeRecursion::Continue)
     }
 
@@ -129,14 +161,28 @@ impl ExecutionPlan for EpochsExec {
         _: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let child = one_child(self.name(), children)?;
-        Ok(Arc::new(EpochsExec::new(child, self.raw.clone(), self.recipe.clone())?))
+        Ok(Arc::new(EpochsExec::new(
+            child,
+            self.raw.clone(),
+            self.recipe.clone(),
+        )?))
     }
 
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.replace_children(
+            children,
+            ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute),
+        )
     }
 
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
         let schema = self.schema();
         let output = schema.clone();
         let (raw, recipe) = (self.raw.clone(), self.recipe.clone());
@@ -184,16 +230,30 @@ pub(crate) struct WriteShardsExec {
 
 impl WriteShardsExec {
     /// An operator over the rows of [`EpochsExec`].
-    pub(crate) fn new(input: Arc<dyn ExecutionPlan>, lake: PathBuf, recipe: Arc<Recipe>) -> crate::Result<Self> {
+    pub(crate) fn new(
+        input: Arc<dyn ExecutionPlan>,
+        lake: PathBuf,
+        recipe: Arc<Recipe>,
+    ) -> crate::Result<Self> {
         let schema = schema::table("recordings")?.arrow(recipe.epoch_samples())?;
         let properties = properties(schema, &input);
-        Ok(WriteShardsExec { input, lake, recipe, properties })
+        Ok(WriteShardsExec {
+            input,
+            lake,
+            recipe,
+            properties,
+        })
     }
 }
 
 impl DisplayAs for WriteShardsExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "WriteShardsExec: recipe={}, lake={}", self.recipe.name, self.lake.display())
+        write!(
+            f,
+            "WriteShardsExec: recipe={}, lake={}",
+            self.recipe.name,
+            self.lake.display()
+        )
     }
 }
 
@@ -214,7 +274,10 @@ impl ExecutionPlan for WriteShardsExec {
         vec![false]
     }
 
-    fn apply_expressions(&self, _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>) -> Result<TreeNodeRecursion> {
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
         Ok(TreeNodeRecursion::Continue)
     }
 
@@ -224,14 +287,28 @@ impl ExecutionPlan for WriteShardsExec {
         _: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let child = one_child(self.name(), children)?;
-        Ok(Arc::new(WriteShardsExec::new(child, self.lake.clone(), self.recipe.clone())?))
+        Ok(Arc::new(WriteShardsExec::new(
+            child,
+            self.lake.clone(),
+            self.recipe.clone(),
+        )?))
     }
 
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.replace_children(
+            children,
+            ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute),
+        )
     }
 
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
         let mut input = self.input.execute(partition, context)?;
         let mut shard = Shard::new(self.lake.clone(), self.recipe.clone());
         let mut builder = RecordBatchReceiverStream::builder(self.schema(), 1);
@@ -267,7 +344,13 @@ struct Shard {
 }
 
 /// Where the shard of a recording lies.
-pub(crate) fn shard_path(lake: &Path, recipe: &str, dataset: &str, subject: &str, recording_id: &str) -> PathBuf {
+pub(crate) fn shard_path(
+    lake: &Path,
+    recipe: &str,
+    dataset: &str,
+    subject: &str,
+    recording_id: &str,
+) -> PathBuf {
     lake.join("eeg")
         .join(format!("recipe={}", path_value(recipe)))
         .join(format!("dataset={}", path_value(dataset)))
@@ -277,12 +360,24 @@ pub(crate) fn shard_path(lake: &Path, recipe: &str, dataset: &str, subject: &str
 
 impl Shard {
     fn new(lake: PathBuf, recipe: Arc<Recipe>) -> Self {
-        Shard { lake, recipe, writer: None }
+        Shard {
+            lake,
+            recipe,
+            writer: None,
+        }
     }
 
     /// Takes a batch; returns the recording's row when that completes it.
     fn take(&mut self, batch: &RecordBatch) -> Result<Option<RecordBatch>> {
-        let part = |i: usize| batch.columns().get(i).and_then(|c| c.as_struct_opt()).ok_or_else(|| DataFusionError::Internal("expected the columns epoch and recording".into()));
+        let part = |i: usize| {
+            batch
+                .columns()
+                .get(i)
+                .and_then(|c| c.as_struct_opt())
+                .ok_or_else(|| {
+                    DataFusionError::Internal("expected the columns epoch and recording".into())
+                })
+        };
         let (epochs, recording) = (part(0)?, part(1)?);
         if epochs.len() > epochs.null_count() {
             self.append(&RecordBatch::from(epochs))?;
@@ -303,11 +398,31 @@ impl Shard {
     fn append(&mut self, epochs: &RecordBatch) -> Result<()> {
         let table = schema::table("eeg")?;
         if self.writer.is_none() {
-            let text = |name: &str| epochs.column_by_name(name).and_then(|c| c.as_string_opt::<i32>()).filter(|c| !c.is_empty()).map(|c| c.value(0).to_string()).unwrap_or_default();
-            let path = shard_path(&self.lake, &self.recipe.name, &text("dataset"), &text("subject"), &text("recording_id"));
-            let channels = epochs.column_by_name("ch_names").and_then(|c| c.as_list_opt::<i32>()).filter(|c| !c.is_empty()).map_or(0, |c| c.value(0).len());
+            let text = |name: &str| {
+                epochs
+                    .column_by_name(name)
+                    .and_then(|c| c.as_string_opt::<i32>())
+                    .filter(|c| !c.is_empty())
+                    .map(|c| c.value(0).to_string())
+                    .unwrap_or_default()
+            };
+            let path = shard_path(
+                &self.lake,
+                &self.recipe.name,
+                &text("dataset"),
+                &text("subject"),
+                &text("recording_id"),
+            );
+            let channels = epochs
+                .column_by_name("ch_names")
+                .and_then(|c| c.as_list_opt::<i32>())
+                .filter(|c| !c.is_empty())
+                .map_or(0, |c| c.value(0).len());
             let notes = vec![
-                KeyValue::new("mmpipe.format_version".into(), crate::FORMAT_VERSION.to_string()),
+                KeyValue::new(
+                    "mmpipe.format_version".into(),
+                    crate::FORMAT_VERSION.to_string(),
+                ),
                 KeyValue::new("mmpipe.recipe".into(), recipe_text(&self.recipe)?),
                 KeyValue::new("mmpipe.recipe_hash".into(), self.recipe.hash()),
                 KeyValue::new("mmpipe.version".into(), rows::VERSION.to_string()),
@@ -329,7 +444,13 @@ impl Shard {
             other => {
                 drop(other);
                 let subject = row.subject.as_deref().unwrap_or_default();
-                commit::remove(&shard_path(&self.lake, &row.recipe, &row.dataset, subject, &row.recording_id))?;
+                commit::remove(&shard_path(
+                    &self.lake,
+                    &row.recipe,
+                    &row.dataset,
+                    subject,
+                    &row.recording_id,
+                ))?;
             }
         }
         Ok(())
@@ -338,5 +459,8 @@ impl Shard {
 
 /// A recipe as the text from which it can be read again.
 pub(crate) fn recipe_text(recipe: &Recipe) -> crate::Result<String> {
-    toml::to_string(recipe).map_err(|e| crate::Error::Schema { table: "recipe".into(), message: e.to_string() })
+    toml::to_string(recipe).map_err(|e| crate::Error::Schema {
+        table: "recipe".into(),
+        message: e.to_string(),
+    })
 }

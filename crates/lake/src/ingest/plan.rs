@@ -61,7 +61,10 @@ pub(crate) async fn plan(scan: &Scan, recipe: &Recipe) -> Result<Plan> {
     let ctx = SessionContext::new_with_config(config);
     for (name, batch) in &scan.tables {
         let table = MemTable::try_new(batch.schema(), vec![vec![batch.clone()]])?;
-        ctx.register_table(datafusion::common::TableReference::bare(name.as_str()), std::sync::Arc::new(table))?;
+        ctx.register_table(
+            datafusion::common::TableReference::bare(name.as_str()),
+            std::sync::Arc::new(table),
+        )?;
     }
     let run = async |what: &'static str, sql: &str| -> Result<Rows> {
         let explain = |e: datafusion::error::DataFusionError| Error::Manifest {
@@ -76,10 +79,15 @@ pub(crate) async fn plan(scan: &Scan, recipe: &Recipe) -> Result<Plan> {
     };
 
     let mut plan = Plan::default();
-    let mut channels = read_channels(&run("channels", "SELECT * FROM channels ORDER BY path, channel").await?)?;
+    let mut channels =
+        read_channels(&run("channels", "SELECT * FROM channels ORDER BY path, channel").await?)?;
     let files = run("files", "SELECT * FROM files ORDER BY path").await?;
     let mut trials = read_trials(&run("trials", &scan.trials_sql).await?, &scan.labels)?;
-    let read = Files { scan, recipe, files: &files };
+    let read = Files {
+        scan,
+        recipe,
+        files: &files,
+    };
     read.into_plan(&mut plan, &mut channels, &mut trials)?;
     if let Some((path, _)) = trials.iter().find(|(path, _)| !plan.knows(path)) {
         return Err(Error::Manifest {
@@ -103,8 +111,16 @@ pub(crate) async fn plan(scan: &Scan, recipe: &Recipe) -> Result<Plan> {
 fn read_channels(rows: &Rows) -> Result<BTreeMap<String, Vec<WorkChannel>>> {
     let mut out: BTreeMap<String, Vec<WorkChannel>> = BTreeMap::new();
     let (path, index) = (rows.text("path")?, rows.long("channel")?);
-    let (raw_name, kind, name) = (rows.text("raw_name")?, rows.text("kind")?, rows.text("name")?);
-    let (unit, factor, sfreq) = (rows.text("unit")?, rows.double("to_microvolts")?, rows.double("sfreq")?);
+    let (raw_name, kind, name) = (
+        rows.text("raw_name")?,
+        rows.text("kind")?,
+        rows.text("name")?,
+    );
+    let (unit, factor, sfreq) = (
+        rows.text("unit")?,
+        rows.double("to_microvolts")?,
+        rows.double("sfreq")?,
+    );
     let (keep, reason) = (rows.flag("keep")?, rows.text("reason")?);
     for i in 0..rows.len() {
         let (Some(path), Some(index)) = (path.get(i), index.get(i)) else {
@@ -112,7 +128,8 @@ fn read_channels(rows: &Rows) -> Result<BTreeMap<String, Vec<WorkChannel>>> {
         };
         let keep = keep.get(i).unwrap_or(false);
         let mut channel = WorkChannel {
-            index: u32::try_from(index).map_err(|_| rows.wrong(format!("channel {index} is not an index")))?,
+            index: u32::try_from(index)
+                .map_err(|_| rows.wrong(format!("channel {index} is not an index")))?,
             raw_name: raw_name.get(i).unwrap_or_default(),
             kind: kind.get(i).unwrap_or_default(),
             name: name.get(i),
@@ -128,7 +145,8 @@ fn read_channels(rows: &Rows) -> Result<BTreeMap<String, Vec<WorkChannel>>> {
         };
         out.entry(path).or_default().push(channel);
     }
-    out.values_mut().for_each(|channels| one_rate_one_name(channels));
+    out.values_mut()
+        .for_each(|channels| one_rate_one_name(channels));
     Ok(out)
 }
 
@@ -136,8 +154,14 @@ fn read_channels(rows: &Rows) -> Result<BTreeMap<String, Vec<WorkChannel>>> {
 fn not_usable(channel: &WorkChannel) -> Option<String> {
     if channel.name.is_none() {
         Some("it has no canonical name".into())
-    } else if channel.to_microvolts.is_none_or(|f| !f.is_finite() || f == 0.0) {
-        Some(format!("unit {:?} is not a voltage", channel.unit.as_deref().unwrap_or("")))
+    } else if channel
+        .to_microvolts
+        .is_none_or(|f| !f.is_finite() || f == 0.0)
+    {
+        Some(format!(
+            "unit {:?} is not a voltage",
+            channel.unit.as_deref().unwrap_or("")
+        ))
     } else if !(channel.sfreq > 0.0 && channel.sfreq.is_finite()) {
         Some(format!("its sampling rate is {} Hz", channel.sfreq))
     } else {
@@ -155,13 +179,24 @@ fn one_rate_one_name(channels: &mut [WorkChannel]) {
             None => rates.push((c.sfreq, 1)),
         }
     }
-    let Some(&(rate, _)) = rates.iter().max_by(|a, b| a.1.cmp(&b.1).then(a.0.total_cmp(&b.0))) else { return };
+    let Some(&(rate, _)) = rates
+        .iter()
+        .max_by(|a, b| a.1.cmp(&b.1).then(a.0.total_cmp(&b.0)))
+    else {
+        return;
+    };
     let mut names = BTreeSet::new();
     for c in channels.iter_mut().filter(|c| c.reason.is_none()) {
         if c.sfreq != rate {
-            c.reason = Some(format!("sampled at {} Hz, most channels at {rate} Hz", c.sfreq));
+            c.reason = Some(format!(
+                "sampled at {} Hz, most channels at {rate} Hz",
+                c.sfreq
+            ));
         } else if !names.insert(c.name.clone()) {
-            c.reason = Some(format!("a second channel called {}", c.name.as_deref().unwrap_or_default()));
+            c.reason = Some(format!(
+                "a second channel called {}",
+                c.name.as_deref().unwrap_or_default()
+            ));
         }
     }
 }
@@ -171,14 +206,25 @@ fn read_trials(rows: &Rows, labels: &[String]) -> Result<BTreeMap<String, Vec<Wo
     let mut out: BTreeMap<String, Vec<WorkTrial>> = BTreeMap::new();
     let (path, trial) = (rows.text("path")?, rows.long("trial")?);
     let (start, stop) = (rows.double("start")?, rows.double("stop")?);
-    let (label, label_name) = (rows.long_or_absent("label")?, rows.text_or_absent("label_name")?);
-    let (task, auditory) = (rows.text_or_absent("task")?, rows.text_or_absent("auditory_type")?);
-    let (content, dropped) = (rows.text_or_absent("content_id")?, rows.text_or_absent("drop_reason")?);
+    let (label, label_name) = (
+        rows.long_or_absent("label")?,
+        rows.text_or_absent("label_name")?,
+    );
+    let (task, auditory) = (
+        rows.text_or_absent("task")?,
+        rows.text_or_absent("auditory_type")?,
+    );
+    let (content, dropped) = (
+        rows.text_or_absent("content_id")?,
+        rows.text_or_absent("drop_reason")?,
+    );
     for i in 0..rows.len() {
         let (Some(path), Some(trial)) = (path.get(i), trial.get(i)) else {
             return Err(rows.wrong(format!("row {i} has no path or no trial number")));
         };
-        let small = |v: i64, what: &str| i32::try_from(v).map_err(|_| rows.wrong(format!("{what} {v} does not fit 32 bits")));
+        let small = |v: i64, what: &str| {
+            i32::try_from(v).map_err(|_| rows.wrong(format!("{what} {v} does not fit 32 bits")))
+        };
         let label = label.get(i).map(|v| small(v, "label")).transpose()?;
         let named = label.and_then(|l| labels.get(usize::try_from(l).ok()?).cloned());
         out.entry(path).or_default().push(WorkTrial {
@@ -196,7 +242,10 @@ fn read_trials(rows: &Rows, labels: &[String]) -> Result<BTreeMap<String, Vec<Wo
     }
     for (path, trials) in &mut out {
         trials.sort_by_key(|t| t.trial);
-        if let Some(pair) = trials.windows(2).find(|p| matches!(p, [a, b] if a.trial == b.trial)) {
+        if let Some(pair) = trials
+            .windows(2)
+            .find(|p| matches!(p, [a, b] if a.trial == b.trial))
+        {
             return Err(rows.wrong(format!("two rows for trial {} of {path:?}", pair[0].trial)));
         }
     }
@@ -212,14 +261,30 @@ struct Files<'a> {
 
 /// Columns of table `files` that every data set has.
 const COMMON: [&str; 11] = [
-    "path", "subject", "session", "run", "container", "bytes", "sfreq", "n_channels", "seconds", "status", "reason",
+    "path",
+    "subject",
+    "session",
+    "run",
+    "container",
+    "bytes",
+    "sfreq",
+    "n_channels",
+    "seconds",
+    "status",
+    "reason",
 ];
 
 impl Files<'_> {
     /// The columns that the manifest's patterns add, in their order.
     fn other_groups(&self) -> Result<Vec<(String, Values<String>)>> {
-        let names = self.files.names().into_iter().filter(|n| !COMMON.contains(&n.as_str()));
-        names.map(|n| Ok((n.clone(), self.files.text(&n)?))).collect()
+        let names = self
+            .files
+            .names()
+            .into_iter()
+            .filter(|n| !COMMON.contains(&n.as_str()));
+        names
+            .map(|n| Ok((n.clone(), self.files.text(&n)?)))
+            .collect()
     }
 
     fn into_plan(
@@ -229,12 +294,27 @@ impl Files<'_> {
         trials: &mut BTreeMap<String, Vec<WorkTrial>>,
     ) -> Result<()> {
         let rows = self.files;
-        let (path, status, reason) = (rows.text("path")?, rows.text("status")?, rows.text("reason")?);
-        let (subject, session, run) = (rows.text("subject")?, rows.text_or_absent("session")?, rows.text_or_absent("run")?);
-        let (bytes, seconds, container) = (rows.long("bytes")?, rows.double("seconds")?, rows.text("container")?);
+        let (path, status, reason) = (
+            rows.text("path")?,
+            rows.text("status")?,
+            rows.text("reason")?,
+        );
+        let (subject, session, run) = (
+            rows.text("subject")?,
+            rows.text_or_absent("session")?,
+            rows.text_or_absent("run")?,
+        );
+        let (bytes, seconds, container) = (
+            rows.long("bytes")?,
+            rows.double("seconds")?,
+            rows.text("container")?,
+        );
         let groups = self.other_groups()?;
         let place = |i: usize| (subject.get(i), session.get(i), run.get(i));
-        let recordings = || (0..rows.len()).filter(|&i| matches!(status.get(i).as_deref(), Some("ok" | rows::REJECTED)));
+        let recordings = || {
+            (0..rows.len())
+                .filter(|&i| matches!(status.get(i).as_deref(), Some("ok" | rows::REJECTED)))
+        };
         let distinct: BTreeSet<_> = recordings().map(place).collect();
         let crowded = distinct.len() < recordings().count();
         if crowded && !groups.is_empty() {
@@ -245,14 +325,20 @@ impl Files<'_> {
             ));
         }
         for i in 0..rows.len() {
-            let Some(path) = path.get(i) else { return Err(rows.wrong(format!("row {i} has no path"))) };
+            let Some(path) = path.get(i) else {
+                return Err(rows.wrong(format!("row {i} has no path")));
+            };
             let reason = reason.get(i);
             let mut work = Work {
                 recording_id: recording_id(&self.scan.dataset, &path),
                 dataset: self.scan.dataset.clone(),
                 subject: subject.get(i).unwrap_or_default(),
                 session: session.get(i),
-                run: if crowded { run_with(&groups, run.get(i), i) } else { run.get(i) },
+                run: if crowded {
+                    run_with(&groups, run.get(i), i)
+                } else {
+                    run.get(i)
+                },
                 bytes: bytes.get(i).unwrap_or(0),
                 path: path.clone(),
                 ..Default::default()
@@ -275,7 +361,12 @@ impl Files<'_> {
                     let mut row = RecordingRow::planned(&work, self.recipe);
                     row.subject = subject.get(i);
                     row.container = container.get(i);
-                    row.channels = channels.remove(&path).unwrap_or_default().into_iter().map(channel_row).collect();
+                    row.channels = channels
+                        .remove(&path)
+                        .unwrap_or_default()
+                        .into_iter()
+                        .map(channel_row)
+                        .collect();
                     row.seconds = seconds.get(i).unwrap_or(0.0);
                     row.reject(reason.unwrap_or_else(|| "the scan gives no reason".into()));
                     plan.rejected.push(row);
@@ -293,15 +384,33 @@ impl Files<'_> {
 }
 
 /// A run told apart by the file's other groups, as BIDS writes them: `task-rest_run-1`.
-fn run_with(groups: &[(String, Values<String>)], run: Option<String>, row: usize) -> Option<String> {
-    let mut parts: Vec<String> =
-        groups.iter().filter_map(|(name, values)| Some(format!("{name}-{}", values.get(row)?))).collect();
-    parts.extend(run.map(|run| if parts.is_empty() { run } else { format!("run-{run}") }));
+fn run_with(
+    groups: &[(String, Values<String>)],
+    run: Option<String>,
+    row: usize,
+) -> Option<String> {
+    let mut parts: Vec<String> = groups
+        .iter()
+        .filter_map(|(name, values)| Some(format!("{name}-{}", values.get(row)?)))
+        .collect();
+    parts.extend(run.map(|run| {
+        if parts.is_empty() {
+            run
+        } else {
+            format!("run-{run}")
+        }
+    }));
     (!parts.is_empty()).then(|| parts.join("_"))
 }
 
 fn channel_row(c: WorkChannel) -> ChannelRow {
-    ChannelRow { raw_name: c.raw_name, kind: c.kind, name: c.name, unit: c.unit, reason: c.reason }
+    ChannelRow {
+        raw_name: c.raw_name,
+        kind: c.kind,
+        name: c.name,
+        unit: c.unit,
+        reason: c.reason,
+    }
 }
 
 impl Plan {
@@ -310,38 +419,60 @@ impl Plan {
     }
 
     fn read_streams(&mut self, rows: &Rows) -> Result<()> {
-        let (path, trial, stimulus) = (rows.text("path")?, rows.long("trial")?, rows.text("stimulus")?);
+        let (path, trial, stimulus) = (
+            rows.text("path")?,
+            rows.long("trial")?,
+            rows.text("stimulus")?,
+        );
         let (role, offset) = (rows.text("role")?, rows.double("offset")?);
         for i in 0..rows.len() {
             let (Some(path), Some(trial)) = (path.get(i), trial.get(i)) else {
                 return Err(rows.wrong(format!("row {i} has no path or no trial number")));
             };
-            let Ok(trial) = i32::try_from(trial) else { return Err(rows.wrong(format!("trial {trial} does not fit 32 bits"))) };
+            let Ok(trial) = i32::try_from(trial) else {
+                return Err(rows.wrong(format!("trial {trial} does not fit 32 bits")));
+            };
             let Some(stimulus) = stimulus.get(i) else {
                 self.notes.push(format!("{path}, trial {trial}: a sound without a file name; the trial is kept without it"));
                 continue;
             };
             let role = role.get(i).unwrap_or_default();
             if !ROLES.contains(&role.as_str()) {
-                return Err(rows.wrong(format!("role {role:?} of {path:?}, trial {trial}, is none of {}", ROLES.join(", "))));
+                return Err(rows.wrong(format!(
+                    "role {role:?} of {path:?}, trial {trial}, is none of {}",
+                    ROLES.join(", ")
+                )));
             }
             let offset = offset.get(i).unwrap_or(0.0);
             if !offset.is_finite() || offset.abs() > 1e7 {
-                return Err(rows.wrong(format!("offset {offset} s of {path:?}, trial {trial}, makes no sense")));
+                return Err(rows.wrong(format!(
+                    "offset {offset} s of {path:?}, trial {trial}, makes no sense"
+                )));
             }
             self.sounds.entry(stimulus.clone()).or_default();
-            self.streams.entry((path, trial)).or_default().push(Stream { stimulus, role, offset });
+            self.streams.entry((path, trial)).or_default().push(Stream {
+                stimulus,
+                role,
+                offset,
+            });
         }
         Ok(())
     }
 
     fn read_stimuli(&mut self, rows: &Rows) -> Result<()> {
         let (stimulus, content) = (rows.text("stimulus")?, rows.text_or_absent("content_id")?);
-        let (speaker, side) = (rows.text_or_absent("speaker")?, rows.text_or_absent("side")?);
+        let (speaker, side) = (
+            rows.text_or_absent("speaker")?,
+            rows.text_or_absent("side")?,
+        );
         for i in 0..rows.len() {
             // Sounds that no trial refers to are not stored.
             if let Some(sound) = stimulus.get(i).and_then(|s| self.sounds.get_mut(&s)) {
-                *sound = Sound { content_id: content.get(i), speaker: speaker.get(i), side: side.get(i) };
+                *sound = Sound {
+                    content_id: content.get(i),
+                    speaker: speaker.get(i),
+                    side: side.get(i),
+                };
             }
         }
         Ok(())
@@ -351,11 +482,15 @@ impl Plan {
     fn inherit_content(&mut self) {
         for work in &mut self.works {
             for trial in work.trials.iter_mut().filter(|t| t.content_id.is_none()) {
-                let Some(streams) = self.streams.get(&(work.path.clone(), trial.trial)) else { continue };
+                let Some(streams) = self.streams.get(&(work.path.clone(), trial.trial)) else {
+                    continue;
+                };
                 let about = ["attended", "target", "heard"]
                     .iter()
                     .find_map(|role| streams.iter().find(|s| s.role == *role));
-                trial.content_id = about.and_then(|s| self.sounds.get(&s.stimulus)).and_then(|s| s.content_id.clone());
+                trial.content_id = about
+                    .and_then(|s| self.sounds.get(&s.stimulus))
+                    .and_then(|s| s.content_id.clone());
             }
         }
     }
@@ -365,7 +500,9 @@ impl Plan {
         let mut seen: HashMap<u64, (usize, i32, i32)> = HashMap::new();
         for (w, work) in self.works.iter().enumerate() {
             for epoch in self.expected(work, recipe).epochs {
-                let Some(trial) = work.trials.get(epoch.trial) else { continue };
+                let Some(trial) = work.trials.get(epoch.trial) else {
+                    continue;
+                };
                 let key = work.epoch_id(trial.trial, epoch.epoch);
                 if let Some(&(other, other_trial, other_epoch)) = seen.get(&key) {
                     let tell = |w: usize, trial: i32, epoch: i32| {
@@ -386,12 +523,26 @@ impl Plan {
 
     /// What the scan's lengths promise, gaps and filters left out of account.
     pub(crate) fn expected(&self, work: &Work, recipe: &Recipe) -> cut::Cut {
-        let seconds = self.seconds.get(&work.path).copied().filter(|s| s.is_finite()).unwrap_or(0.0);
-        let span = Span { onset: 0.0, seconds, samples: (seconds * recipe.sfreq).ceil() as usize, unusable: None };
+        let seconds = self
+            .seconds
+            .get(&work.path)
+            .copied()
+            .filter(|s| s.is_finite())
+            .unwrap_or(0.0);
+        let span = Span {
+            onset: 0.0,
+            seconds,
+            samples: (seconds * recipe.sfreq).ceil() as usize,
+            unusable: None,
+        };
         let bounds: Vec<Bounds> = work
             .trials
             .iter()
-            .map(|t| Bounds { start: t.start, stop: t.stop, drop_reason: t.drop_reason.clone() })
+            .map(|t| Bounds {
+                start: t.start,
+                stop: t.stop,
+                drop_reason: t.drop_reason.clone(),
+            })
             .collect();
         cut::cut(&[span], &bounds, recipe.sfreq, recipe.epoch_seconds)
     }
@@ -402,6 +553,12 @@ pub(crate) fn recording_id(dataset: &str, path: &str) -> String {
     let name = path.rsplit('/').next().unwrap_or(path);
     let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
     let hash = xxhash_rust::xxh3::xxh3_64(format!("{dataset}/{path}").as_bytes());
-    let stem = path_value(&stem.chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).take(60).collect::<String>());
+    let stem = path_value(
+        &stem
+            .chars()
+            .filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c))
+            .take(60)
+            .collect::<String>(),
+    );
     format!("{stem}-{:08x}", hash >> 32)
 }

@@ -24,13 +24,24 @@ impl<T> Values<T> {
     /// The value in a row; `None` for null and for an absent column.
     pub(crate) fn get(&self, row: usize) -> Option<T> {
         let column = self.column.as_ref()?;
-        (row < column.len() && column.is_valid(row)).then(|| (self.read)(column, row)).flatten()
+        (row < column.len() && column.is_valid(row))
+            .then(|| (self.read)(column, row))
+            .flatten()
     }
 }
 
 impl Rows {
-    pub(crate) fn new(dataset: &str, query: &'static str, schema: SchemaRef, batches: &[RecordBatch]) -> Result<Self> {
-        Ok(Rows { dataset: dataset.into(), query, batch: concat_batches(&schema, batches)? })
+    pub(crate) fn new(
+        dataset: &str,
+        query: &'static str,
+        schema: SchemaRef,
+        batches: &[RecordBatch],
+    ) -> Result<Self> {
+        Ok(Rows {
+            dataset: dataset.into(),
+            query,
+            batch: concat_batches(&schema, batches)?,
+        })
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -39,12 +50,21 @@ impl Rows {
 
     /// Names of all columns.
     pub(crate) fn names(&self) -> Vec<String> {
-        self.batch.schema().fields().iter().map(|f| f.name().clone()).collect()
+        self.batch
+            .schema()
+            .fields()
+            .iter()
+            .map(|f| f.name().clone())
+            .collect()
     }
 
     /// An error of this query.
     pub(crate) fn wrong(&self, message: impl Into<String>) -> Error {
-        Error::Manifest { dataset: self.dataset.clone(), query: self.query, message: message.into() }
+        Error::Manifest {
+            dataset: self.dataset.clone(),
+            query: self.query,
+            message: message.into(),
+        }
     }
 
     fn column(&self, name: &str, kind: &DataType, needed: bool) -> Result<Option<ArrayRef>> {
@@ -54,29 +74,51 @@ impl Rows {
             }
             let schema = self.batch.schema();
             let found: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
-            return Err(self.wrong(format!("expected a column {name}, found {}", found.join(", "))));
+            return Err(self.wrong(format!(
+                "expected a column {name}, found {}",
+                found.join(", ")
+            )));
         };
         // Not `safe`: text that is no number is an error, not a null.
-        let options = CastOptions { safe: false, format_options: FormatOptions::default() };
-        let cast = cast_with_options(column, kind, &options)
-            .map_err(|e| self.wrong(format!("column {name}: expected {kind}, found {}: {e}", column.data_type())))?;
+        let options = CastOptions {
+            safe: false,
+            format_options: FormatOptions::default(),
+        };
+        let cast = cast_with_options(column, kind, &options).map_err(|e| {
+            self.wrong(format!(
+                "column {name}: expected {kind}, found {}: {e}",
+                column.data_type()
+            ))
+        })?;
         Ok(Some(cast))
     }
 
     pub(crate) fn text(&self, name: &str) -> Result<Values<String>> {
-        Ok(Values { column: self.column(name, &DataType::Utf8, true)?, read: read_text })
+        Ok(Values {
+            column: self.column(name, &DataType::Utf8, true)?,
+            read: read_text,
+        })
     }
 
     pub(crate) fn text_or_absent(&self, name: &str) -> Result<Values<String>> {
-        Ok(Values { column: self.column(name, &DataType::Utf8, false)?, read: read_text })
+        Ok(Values {
+            column: self.column(name, &DataType::Utf8, false)?,
+            read: read_text,
+        })
     }
 
     pub(crate) fn long(&self, name: &str) -> Result<Values<i64>> {
-        Ok(Values { column: self.column(name, &DataType::Int64, true)?, read: read_long })
+        Ok(Values {
+            column: self.column(name, &DataType::Int64, true)?,
+            read: read_long,
+        })
     }
 
     pub(crate) fn long_or_absent(&self, name: &str) -> Result<Values<i64>> {
-        Ok(Values { column: self.column(name, &DataType::Int64, false)?, read: read_long })
+        Ok(Values {
+            column: self.column(name, &DataType::Int64, false)?,
+            read: read_long,
+        })
     }
 
     pub(crate) fn double(&self, name: &str) -> Result<Values<f64>> {
@@ -95,7 +137,9 @@ impl Rows {
 }
 
 fn read_text(column: &ArrayRef, row: usize) -> Option<String> {
-    column.as_string_opt::<i32>().map(|c| c.value(row).to_string())
+    column
+        .as_string_opt::<i32>()
+        .map(|c| c.value(row).to_string())
 }
 
 fn read_long(column: &ArrayRef, row: usize) -> Option<i64> {

@@ -109,7 +109,10 @@ impl IngestReport {
 
     /// Recordings with this status.
     pub fn count(&self, status: &str) -> usize {
-        self.recordings.iter().filter(|r| r.status == status).count()
+        self.recordings
+            .iter()
+            .filter(|r| r.status == status)
+            .count()
     }
 
     /// Recordings that were already in the lake, unchanged.

@@ -29,22 +29,43 @@ impl Earlier {
     /// Reads the rows of a data set and recipe; none is no error.
     pub(crate) fn load(lake: &Lake, dataset: &str, recipe: &str) -> Result<Self> {
         let file = |table: &str| -> Result<PathBuf> {
-            Ok(lake.partition_dir(table, &[("dataset", dataset)])?.join(format!("{}.parquet", path_value(recipe))))
+            Ok(lake
+                .partition_dir(table, &[("dataset", dataset)])?
+                .join(format!("{}.parquet", path_value(recipe))))
         };
         let mut recordings = BTreeMap::new();
         for batch in read(&file("recordings")?)? {
-            recordings.extend(rows::from_batch(&batch)?.into_iter().map(|r| (r.path.clone(), r)));
+            recordings.extend(
+                rows::from_batch(&batch)?
+                    .into_iter()
+                    .map(|r| (r.path.clone(), r)),
+            );
         }
         let mut stimuli = BTreeMap::new();
         for batch in read(&file("stimuli")?)? {
-            stimuli.extend(sounds::from_batch(&batch)?.into_iter().map(|r| (r.path.clone(), r)));
+            stimuli.extend(
+                sounds::from_batch(&batch)?
+                    .into_iter()
+                    .map(|r| (r.path.clone(), r)),
+            );
         }
-        Ok(Earlier { dataset: dataset.into(), recipe: recipe.into(), recordings, stimuli })
+        Ok(Earlier {
+            dataset: dataset.into(),
+            recipe: recipe.into(),
+            recordings,
+            stimuli,
+        })
     }
 
     fn folders(&self, lake: &Lake) -> Result<[PathBuf; 4]> {
-        let both = [("recipe", self.recipe.as_str()), ("dataset", self.dataset.as_str())];
-        let eeg = lake.root().join("eeg").join(format!("recipe={}", path_value(both[0].1)));
+        let both = [
+            ("recipe", self.recipe.as_str()),
+            ("dataset", self.dataset.as_str()),
+        ];
+        let eeg = lake
+            .root()
+            .join("eeg")
+            .join(format!("recipe={}", path_value(both[0].1)));
         Ok([
             eeg.join(format!("dataset={}", path_value(both[1].1))),
             lake.partition_dir("audio", &both)?,
@@ -62,7 +83,12 @@ impl Earlier {
     }
 
     /// The row of an earlier ingest that would be written again now if the raw bytes are the same.
-    pub(crate) fn candidate(&self, lake: &Lake, work: &Work, recipe: &Recipe) -> Option<&RecordingRow> {
+    pub(crate) fn candidate(
+        &self,
+        lake: &Lake,
+        work: &Work,
+        recipe: &Recipe,
+    ) -> Option<&RecordingRow> {
         let row = self.recordings.get(&work.path)?;
         let same = row.status == OK
             && row.recording_id == work.recording_id
@@ -70,7 +96,14 @@ impl Earlier {
             && row.version == VERSION
             && row.plan_hash == work.plan_hash;
         let there = row.epochs == 0
-            || shard_path(lake.root(), &recipe.name, &work.dataset, &work.subject, &work.recording_id).is_file();
+            || shard_path(
+                lake.root(),
+                &recipe.name,
+                &work.dataset,
+                &work.subject,
+                &work.recording_id,
+            )
+            .is_file();
         (same && there).then_some(row)
     }
 
@@ -93,7 +126,14 @@ impl Earlier {
 
     fn write(&self, lake: &Lake, table: &str, batch: RecordBatch) -> Result<()> {
         let partition = [("dataset", self.dataset.as_str())];
-        write_table_file(lake, schema::table(table)?, &partition, &path_value(&self.recipe), &[batch]).map(drop)
+        write_table_file(
+            lake,
+            schema::table(table)?,
+            &partition,
+            &path_value(&self.recipe),
+            &[batch],
+        )
+        .map(drop)
     }
 
     /// Removes what the raw folder no longer has: rows of files that are gone or that the
@@ -121,14 +161,25 @@ impl Earlier {
         }
         let [eeg, audio, _, _] = self.folders(lake)?;
         let mut expected: BTreeSet<PathBuf> = BTreeSet::new();
-        for row in self.recordings.values().filter(|r| r.status == OK && r.epochs > 0) {
+        for row in self
+            .recordings
+            .values()
+            .filter(|r| r.status == OK && r.epochs > 0)
+        {
             let subject = row.subject.as_deref().unwrap_or_default();
-            expected.insert(shard_path(lake.root(), &self.recipe, &self.dataset, subject, &row.recording_id));
+            expected.insert(shard_path(
+                lake.root(),
+                &self.recipe,
+                &self.dataset,
+                subject,
+                &row.recording_id,
+            ));
         }
         remove_others(&eeg, &expected)?;
 
         let before = self.stimuli.len();
-        self.stimuli.retain(|path, _| plan.sounds.contains_key(path) || raw.join(path).exists());
+        self.stimuli
+            .retain(|path, _| plan.sounds.contains_key(path) || raw.join(path).exists());
         let expected = self
             .stimuli
             .values()
@@ -147,9 +198,17 @@ impl Earlier {
 fn unmatched(scan: &Scan) -> BTreeSet<String> {
     use arrow::array::{Array, AsArray};
     let mut out = BTreeSet::new();
-    let Some(files) = scan.table("files") else { return out };
-    let column = |name: &str| files.column_by_name(name).and_then(|c| c.as_string_opt::<i32>());
-    if let (Some(path), Some(subject), Some(status)) = (column("path"), column("subject"), column("status")) {
+    let Some(files) = scan.table("files") else {
+        return out;
+    };
+    let column = |name: &str| {
+        files
+            .column_by_name(name)
+            .and_then(|c| c.as_string_opt::<i32>())
+    };
+    if let (Some(path), Some(subject), Some(status)) =
+        (column("path"), column("subject"), column("status"))
+    {
         for i in 0..files.num_rows() {
             if status.value(i) == "ignored" && subject.is_null(i) {
                 out.insert(path.value(i).to_string());
@@ -175,9 +234,14 @@ fn read(path: &Path) -> Result<Vec<RecordBatch>> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(e) => return Err(Error::io("open", path)(e)),
     };
-    let broken = |e: String| Error::Layout { path: path.to_path_buf(), message: format!("cannot be read ({e}); remove it and ingest again") };
+    let broken = |e: String| Error::Layout {
+        path: path.to_path_buf(),
+        message: format!("cannot be read ({e}); remove it and ingest again"),
+    };
     let reader = ParquetRecordBatchReaderBuilder::try_new(file)
         .and_then(|b| b.build())
         .map_err(|e| broken(e.to_string()))?;
-    reader.map(|b| b.map_err(|e| broken(e.to_string()))).collect()
+    reader
+        .map(|b| b.map_err(|e| broken(e.to_string())))
+        .collect()
 }

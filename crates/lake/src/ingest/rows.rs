@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, Float64Array, Int32Array, Int64Array, ListArray, RecordBatch, StringArray, StructArray,
+    Array, ArrayRef, AsArray, Float64Array, Int32Array, Int64Array, ListArray, RecordBatch,
+    StringArray, StructArray,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type};
@@ -107,7 +108,11 @@ impl RecordingRow {
         self.status = REJECTED.into();
         self.reason = Some(reason.clone());
         self.epochs = 0;
-        self.dropped = vec![Dropped { reason, epochs: 0, seconds: self.seconds }];
+        self.dropped = vec![Dropped {
+            reason,
+            epochs: 0,
+            seconds: self.seconds,
+        }];
     }
 
     /// Adds remarks to an accepted recording.
@@ -137,11 +142,20 @@ fn text_or_null<'a>(values: impl Iterator<Item = Option<&'a str>>) -> ArrayRef {
 pub(crate) fn to_batch(rows: &[RecordingRow]) -> Result<RecordBatch> {
     let schema = schema::table("recordings")?.arrow(schema::DEFAULT_TIMES)?;
     let lists = |column: &str, lengths: Vec<usize>, values: Vec<ArrayRef>| -> Result<ArrayRef> {
-        let DataType::List(item) = schema.field_with_name(column)?.data_type() else { return Err(wrong(column)) };
-        let DataType::Struct(fields) = item.data_type() else { return Err(wrong(column)) };
+        let DataType::List(item) = schema.field_with_name(column)?.data_type() else {
+            return Err(wrong(column));
+        };
+        let DataType::Struct(fields) = item.data_type() else {
+            return Err(wrong(column));
+        };
         let total = lengths.iter().sum();
         let entries = StructArray::try_new_with_length(fields.clone(), values, None, total)?;
-        Ok(Arc::new(ListArray::try_new(item.clone(), OffsetBuffer::from_lengths(lengths), Arc::new(entries), None)?))
+        Ok(Arc::new(ListArray::try_new(
+            item.clone(),
+            OffsetBuffer::from_lengths(lengths),
+            Arc::new(entries),
+            None,
+        )?))
     };
     let channels = || rows.iter().flat_map(|r| &r.channels);
     let dropped = || rows.iter().flat_map(|r| &r.dropped);
@@ -157,7 +171,9 @@ pub(crate) fn to_batch(rows: &[RecordingRow]) -> Result<RecordBatch> {
         text_or_null(rows.iter().map(|r| r.sha256.as_deref())),
         Arc::new(Float64Array::from_iter(rows.iter().map(|r| r.sfreq))),
         Arc::new(Int32Array::from_iter(rows.iter().map(|r| r.n_channels))),
-        Arc::new(Float64Array::from_iter_values(rows.iter().map(|r| r.seconds))),
+        Arc::new(Float64Array::from_iter_values(
+            rows.iter().map(|r| r.seconds),
+        )),
         lists(
             "channels",
             rows.iter().map(|r| r.channels.len()).collect(),
@@ -190,33 +206,86 @@ pub(crate) fn to_batch(rows: &[RecordingRow]) -> Result<RecordBatch> {
 }
 
 fn wrong(column: &str) -> Error {
-    Error::Column { table: "recordings".into(), column: column.into(), message: "is not of the type in schemas/recordings.toml".into() }
+    Error::Column {
+        table: "recordings".into(),
+        column: column.into(),
+        message: "is not of the type in schemas/recordings.toml".into(),
+    }
 }
 
 /// The rows of a batch of table `recordings`.
 pub(crate) fn from_batch(batch: &RecordBatch) -> Result<Vec<RecordingRow>> {
     let column = |name: &str| batch.column_by_name(name).ok_or_else(|| wrong(name));
-    let strings = |name: &str| -> Result<StringArray> { Ok(column(name)?.as_string_opt::<i32>().ok_or_else(|| wrong(name))?.clone()) };
+    let strings = |name: &str| -> Result<StringArray> {
+        Ok(column(name)?
+            .as_string_opt::<i32>()
+            .ok_or_else(|| wrong(name))?
+            .clone())
+    };
     let get = |a: &StringArray, i: usize| a.is_valid(i).then(|| a.value(i).to_string());
     let must = |a: &StringArray, i: usize| get(a, i).unwrap_or_default();
-    let longs = |name: &str| -> Result<Int64Array> { Ok(column(name)?.as_primitive_opt::<Int64Type>().ok_or_else(|| wrong(name))?.clone()) };
-    let doubles = |name: &str| -> Result<Float64Array> { Ok(column(name)?.as_primitive_opt::<Float64Type>().ok_or_else(|| wrong(name))?.clone()) };
-    let lists = |name: &str| -> Result<ListArray> { Ok(column(name)?.as_list_opt::<i32>().ok_or_else(|| wrong(name))?.clone()) };
-    let (ids, datasets, subjects, sessions, runs) =
-        (strings("recording_id")?, strings("dataset")?, strings("subject")?, strings("session")?, strings("run")?);
-    let (paths, containers, hashes, states, reasons) =
-        (strings("path")?, strings("container")?, strings("sha256")?, strings("status")?, strings("reason")?);
-    let (recipes, recipe_hashes, versions, plans) =
-        (strings("recipe")?, strings("recipe_hash")?, strings("version")?, strings("plan_hash")?);
-    let (bytes, epochs, sfreq, seconds) = (longs("bytes")?, longs("epochs")?, doubles("sfreq")?, doubles("seconds")?);
-    let n_channels = column("n_channels")?.as_primitive_opt::<Int32Type>().ok_or_else(|| wrong("n_channels"))?.clone();
+    let longs = |name: &str| -> Result<Int64Array> {
+        Ok(column(name)?
+            .as_primitive_opt::<Int64Type>()
+            .ok_or_else(|| wrong(name))?
+            .clone())
+    };
+    let doubles = |name: &str| -> Result<Float64Array> {
+        Ok(column(name)?
+            .as_primitive_opt::<Float64Type>()
+            .ok_or_else(|| wrong(name))?
+            .clone())
+    };
+    let lists = |name: &str| -> Result<ListArray> {
+        Ok(column(name)?
+            .as_list_opt::<i32>()
+            .ok_or_else(|| wrong(name))?
+            .clone())
+    };
+    let (ids, datasets, subjects, sessions, runs) = (
+        strings("recording_id")?,
+        strings("dataset")?,
+        strings("subject")?,
+        strings("session")?,
+        strings("run")?,
+    );
+    let (paths, containers, hashes, states, reasons) = (
+        strings("path")?,
+        strings("container")?,
+        strings("sha256")?,
+        strings("status")?,
+        strings("reason")?,
+    );
+    let (recipes, recipe_hashes, versions, plans) = (
+        strings("recipe")?,
+        strings("recipe_hash")?,
+        strings("version")?,
+        strings("plan_hash")?,
+    );
+    let (bytes, epochs, sfreq, seconds) = (
+        longs("bytes")?,
+        longs("epochs")?,
+        doubles("sfreq")?,
+        doubles("seconds")?,
+    );
+    let n_channels = column("n_channels")?
+        .as_primitive_opt::<Int32Type>()
+        .ok_or_else(|| wrong("n_channels"))?
+        .clone();
     let (channels, dropped) = (lists("channels")?, lists("dropped")?);
 
     let field = |entries: &ArrayRef, name: &str| -> Result<ArrayRef> {
-        entries.as_struct_opt().and_then(|s| s.column_by_name(name)).cloned().ok_or_else(|| wrong(name))
+        entries
+            .as_struct_opt()
+            .and_then(|s| s.column_by_name(name))
+            .cloned()
+            .ok_or_else(|| wrong(name))
     };
     let strings_in = |entries: &ArrayRef, name: &str| -> Result<StringArray> {
-        Ok(field(entries, name)?.as_string_opt::<i32>().ok_or_else(|| wrong(name))?.clone())
+        Ok(field(entries, name)?
+            .as_string_opt::<i32>()
+            .ok_or_else(|| wrong(name))?
+            .clone())
     };
     let mut rows = Vec::with_capacity(batch.num_rows());
     for i in 0..batch.num_rows() {
@@ -239,10 +308,20 @@ pub(crate) fn from_batch(batch: &RecordBatch) -> Result<Vec<RecordingRow>> {
             .collect();
         let entries = dropped.value(i);
         let why = strings_in(&entries, "reason")?;
-        let n = field(&entries, "epochs")?.as_primitive_opt::<Int64Type>().ok_or_else(|| wrong("epochs"))?.clone();
-        let s = field(&entries, "seconds")?.as_primitive_opt::<Float64Type>().ok_or_else(|| wrong("seconds"))?.clone();
+        let n = field(&entries, "epochs")?
+            .as_primitive_opt::<Int64Type>()
+            .ok_or_else(|| wrong("epochs"))?
+            .clone();
+        let s = field(&entries, "seconds")?
+            .as_primitive_opt::<Float64Type>()
+            .ok_or_else(|| wrong("seconds"))?
+            .clone();
         let dropped_rows = (0..entries.len())
-            .map(|k| Dropped { reason: must(&why, k), epochs: n.value(k), seconds: s.value(k) })
+            .map(|k| Dropped {
+                reason: must(&why, k),
+                epochs: n.value(k),
+                seconds: s.value(k),
+            })
             .collect();
         rows.push(RecordingRow {
             recording_id: must(&ids, i),
@@ -277,11 +356,27 @@ mod tests {
 
     #[test]
     fn rows_survive_arrow() {
-        let work = Work { recording_id: "r".into(), dataset: "D".into(), path: "p.edf".into(), subject: "1".into(), ..Default::default() };
+        let work = Work {
+            recording_id: "r".into(),
+            dataset: "D".into(),
+            path: "p.edf".into(),
+            subject: "1".into(),
+            ..Default::default()
+        };
         let recipe = Recipe::builtin("mindmix").unwrap();
         let mut a = RecordingRow::planned(&work, &recipe);
-        a.channels = vec![ChannelRow { raw_name: "Fp1".into(), kind: "eeg".into(), name: Some("Fp1".into()), unit: None, reason: None }];
-        a.dropped = vec![Dropped { reason: "x".into(), epochs: 2, seconds: 4.5 }];
+        a.channels = vec![ChannelRow {
+            raw_name: "Fp1".into(),
+            kind: "eeg".into(),
+            name: Some("Fp1".into()),
+            unit: None,
+            reason: None,
+        }];
+        a.dropped = vec![Dropped {
+            reason: "x".into(),
+            epochs: 2,
+            seconds: 4.5,
+        }];
         let mut b = RecordingRow::planned(&work, &recipe);
         b.reject("bad".into());
         b.subject = None;

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, Float32Array, Float64Array, Int32Array, ListArray, RecordBatch, StringArray,
+    Array, ArrayRef, AsArray, Float32Array, Float64Array, Int32Array, ListArray, RecordBatch,
+    StringArray,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Float64Type, Int32Type};
@@ -81,14 +82,21 @@ pub(crate) fn phased_id(stimulus_id: &str, phase: i64, sfreq: u32) -> String {
 }
 
 /// The stored segment under epoch number `epoch` of a trial, if the sound fills it.
-pub(crate) fn segment_of(stream: &WorkStream, epoch: i32, audio: &AudioRecipe) -> Option<(String, i32)> {
+pub(crate) fn segment_of(
+    stream: &WorkStream,
+    epoch: i32,
+    audio: &AudioRecipe,
+) -> Option<(String, i32)> {
     let n = segment_samples(audio);
     let at = stream.offset + i64::from(epoch) * n;
     let (segment, phase) = (at.div_euclid(n), at.rem_euclid(n));
     if segment < 0 || at + n > stream.length {
         return None;
     }
-    Some((phased_id(&stream.stimulus_id, phase, audio.sfreq), i32::try_from(segment).ok()?))
+    Some((
+        phased_id(&stream.stimulus_id, phase, audio.sfreq),
+        i32::try_from(segment).ok()?,
+    ))
 }
 
 /// Where the segments of a sound lie.
@@ -116,7 +124,16 @@ pub(crate) struct Request {
 /// Stores a sound's segments. Returns its row and whether it was there already. A sound that
 /// cannot be read becomes a row with status `rejected`; a lake that cannot be written is an error.
 pub(crate) fn store(request: Request) -> Result<(StimulusRow, bool)> {
-    let Request { lake, raw, recipe, dataset, path, sound, mut phases, earlier } = request;
+    let Request {
+        lake,
+        raw,
+        recipe,
+        dataset,
+        path,
+        sound,
+        mut phases,
+        earlier,
+    } = request;
     let file = raw.join(&path);
     let target = audio_path(&lake, &recipe.name, &dataset, &path);
     let mut row = StimulusRow {
@@ -152,11 +169,17 @@ pub(crate) fn store(request: Request) -> Result<(StimulusRow, bool)> {
         }
         let sound = audio::read(&file)?;
         if sound.samples.is_empty() {
-            return Err(Error::Empty(format!("{}: the sound has no samples", file.display())));
+            return Err(Error::Empty(format!(
+                "{}: the sound has no samples",
+                file.display()
+            )));
         }
         let mono = to_16k_mono(&sound.samples, sound.sfreq)?;
         if mono.iter().any(|v| !v.is_finite()) {
-            return Err(Error::Empty(format!("{}: the sound holds values that are not finite", file.display())));
+            return Err(Error::Empty(format!(
+                "{}: the sound holds values that are not finite",
+                file.display()
+            )));
         }
         Ok(Some((mono, sound.sfreq)))
     })();
@@ -200,12 +223,21 @@ fn write(target: &Path, row: &StimulusRow, mono: &[f32], recipe: &Recipe) -> Res
                 AudioNormalise::Peak => peak_normalise(&mut samples),
                 _ => 1.0,
             };
-            let DataType::List(item) = schema.field_with_name("samples")?.data_type() else { continue };
-            let samples = ListArray::try_new(item.clone(), OffsetBuffer::from_lengths([n]), Arc::new(Float32Array::from(samples)), None)?;
+            let DataType::List(item) = schema.field_with_name("samples")?.data_type() else {
+                continue;
+            };
+            let samples = ListArray::try_new(
+                item.clone(),
+                OffsetBuffer::from_lengths([n]),
+                Arc::new(Float32Array::from(samples)),
+                None,
+            )?;
             let onset = (start + segment * n) as f64 / f64::from(audio.sfreq);
             let columns: Vec<ArrayRef> = vec![
                 Arc::new(StringArray::from(vec![id.as_str()])),
-                Arc::new(Int32Array::from(vec![i32::try_from(segment).unwrap_or(i32::MAX)])),
+                Arc::new(Int32Array::from(vec![
+                    i32::try_from(segment).unwrap_or(i32::MAX),
+                ])),
                 Arc::new(Float64Array::from(vec![onset])),
                 Arc::new(Float32Array::from(vec![peak])),
                 Arc::new(Float64Array::from(vec![f64::from(audio.sfreq)])),
@@ -222,8 +254,12 @@ fn write(target: &Path, row: &StimulusRow, mono: &[f32], recipe: &Recipe) -> Res
 /// Rows as a batch of table `stimuli`.
 pub(crate) fn to_batch(rows: &[StimulusRow]) -> Result<RecordBatch> {
     let schema = schema::table("stimuli")?.arrow(schema::DEFAULT_TIMES)?;
-    let text = |f: fn(&StimulusRow) -> &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(rows.iter().map(f))) };
-    let maybe = |f: fn(&StimulusRow) -> Option<&str>| -> ArrayRef { Arc::new(StringArray::from_iter(rows.iter().map(f))) };
+    let text = |f: fn(&StimulusRow) -> &str| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(rows.iter().map(f)))
+    };
+    let maybe = |f: fn(&StimulusRow) -> Option<&str>| -> ArrayRef {
+        Arc::new(StringArray::from_iter(rows.iter().map(f)))
+    };
     let phases = Int32Array::from_iter_values(rows.iter().flat_map(|r| r.phases.iter().copied()));
     let item = Arc::new(Field::new("item", DataType::Int32, false));
     let offsets = OffsetBuffer::from_lengths(rows.iter().map(|r| r.phases.len()));
@@ -249,17 +285,50 @@ pub(crate) fn to_batch(rows: &[StimulusRow]) -> Result<RecordBatch> {
 
 /// The rows of a batch of table `stimuli`.
 pub(crate) fn from_batch(batch: &RecordBatch) -> Result<Vec<StimulusRow>> {
-    let wrong = |name: &str| Error::Column { table: "stimuli".into(), column: name.into(), message: "is not of the type in schemas/stimuli.toml".into() };
+    let wrong = |name: &str| Error::Column {
+        table: "stimuli".into(),
+        column: name.into(),
+        message: "is not of the type in schemas/stimuli.toml".into(),
+    };
     let mut texts: BTreeMap<&str, StringArray> = BTreeMap::new();
-    for name in ["stimulus_id", "dataset", "path", "sha256", "content_id", "speaker", "side", "recipe", "recipe_hash", "version", "status", "reason"] {
-        let column = batch.column_by_name(name).and_then(|c| c.as_string_opt::<i32>()).ok_or_else(|| wrong(name))?;
+    for name in [
+        "stimulus_id",
+        "dataset",
+        "path",
+        "sha256",
+        "content_id",
+        "speaker",
+        "side",
+        "recipe",
+        "recipe_hash",
+        "version",
+        "status",
+        "reason",
+    ] {
+        let column = batch
+            .column_by_name(name)
+            .and_then(|c| c.as_string_opt::<i32>())
+            .ok_or_else(|| wrong(name))?;
         texts.insert(name, column.clone());
     }
-    let get = |name: &str, i: usize| texts.get(name).filter(|c| c.is_valid(i)).map(|c| c.value(i).to_string());
+    let get = |name: &str, i: usize| {
+        texts
+            .get(name)
+            .filter(|c| c.is_valid(i))
+            .map(|c| c.value(i).to_string())
+    };
     let must = |name: &str, i: usize| get(name, i).unwrap_or_default();
-    let double = |name: &str| batch.column_by_name(name).and_then(|c| c.as_primitive_opt::<Float64Type>()).ok_or_else(|| wrong(name));
+    let double = |name: &str| {
+        batch
+            .column_by_name(name)
+            .and_then(|c| c.as_primitive_opt::<Float64Type>())
+            .ok_or_else(|| wrong(name))
+    };
     let (seconds, sfreq) = (double("seconds")?, double("sfreq")?);
-    let phases = batch.column_by_name("phases").and_then(|c| c.as_list_opt::<i32>()).ok_or_else(|| wrong("phases"))?;
+    let phases = batch
+        .column_by_name("phases")
+        .and_then(|c| c.as_list_opt::<i32>())
+        .ok_or_else(|| wrong("phases"))?;
     (0..batch.num_rows())
         .map(|i| {
             let phases = phases.value(i);
@@ -276,7 +345,11 @@ pub(crate) fn from_batch(batch: &RecordBatch) -> Result<Vec<StimulusRow>> {
                 recipe: must("recipe", i),
                 recipe_hash: must("recipe_hash", i),
                 version: must("version", i),
-                phases: phases.as_primitive_opt::<Int32Type>().ok_or_else(|| wrong("phases"))?.values().to_vec(),
+                phases: phases
+                    .as_primitive_opt::<Int32Type>()
+                    .ok_or_else(|| wrong("phases"))?
+                    .values()
+                    .to_vec(),
                 status: must("status", i),
                 reason: get("reason", i),
             })
@@ -289,7 +362,12 @@ mod tests {
     use super::*;
 
     fn stream(offset: i64, length: i64) -> WorkStream {
-        WorkStream { stimulus_id: "D/a.wav".into(), role: "heard".into(), offset, length }
+        WorkStream {
+            stimulus_id: "D/a.wav".into(),
+            role: "heard".into(),
+            offset,
+            length,
+        }
     }
 
     #[test]

@@ -107,7 +107,12 @@ pub(crate) struct WorkStream {
 impl Work {
     /// Hash of everything that shapes the shard, except the raw bytes and the recipe.
     pub(crate) fn hash(&self) -> String {
-        let bare = Work { sha256: None, plan_hash: String::new(), bytes: 0, ..self.clone() };
+        let bare = Work {
+            sha256: None,
+            plan_hash: String::new(),
+            bytes: 0,
+            ..self.clone()
+        };
         format!("{:016x}", xxhash_rust::xxh3::xxh3_64(&bare.encode_to_vec()))
     }
 
@@ -119,7 +124,13 @@ impl Work {
     /// For messages and keys: dataset/subject/session/run, empty where there is none.
     pub(crate) fn place(&self) -> String {
         let text = |s: &Option<String>| s.clone().unwrap_or_default();
-        format!("{}/{}/{}/{}", self.dataset, self.subject, text(&self.session), text(&self.run))
+        format!(
+            "{}/{}/{}/{}",
+            self.dataset,
+            self.subject,
+            text(&self.session),
+            text(&self.run)
+        )
     }
 
     /// Key of an epoch: xxh3 of dataset/subject/session/run/trial/epoch.
@@ -151,7 +162,11 @@ pub(crate) fn encode(work: &Work) -> Result<RecordBatch> {
 
 /// The recordings of a piece of the work list.
 pub(crate) fn decode(batch: &RecordBatch) -> Result<Vec<Work>> {
-    let bad = |message: String| Error::Column { table: "work list".into(), column: "work".into(), message };
+    let bad = |message: String| Error::Column {
+        table: "work list".into(),
+        column: "work".into(),
+        message,
+    };
     let column = batch
         .column_by_name("work")
         .and_then(|c| c.as_binary_opt::<i32>())
@@ -173,14 +188,28 @@ mod tests {
             dataset: "D".into(),
             subject: "1".into(),
             path: "a/b.edf".into(),
-            trials: vec![WorkTrial { trial: 3, start: Some(0.1 + 0.2), ..Default::default() }],
+            trials: vec![WorkTrial {
+                trial: 3,
+                start: Some(0.1 + 0.2),
+                ..Default::default()
+            }],
             ..Default::default()
         };
         assert_eq!(decode(&encode(&work).unwrap()).unwrap(), vec![work.clone()]);
-        assert_eq!(work.epoch_id(3, 4), xxhash_rust::xxh3::xxh3_64(b"D/1///3/4"));
-        let hashed = Work { sha256: Some("x".into()), bytes: 9, ..work.clone() };
+        assert_eq!(
+            work.epoch_id(3, 4),
+            xxhash_rust::xxh3::xxh3_64(b"D/1///3/4")
+        );
+        let hashed = Work {
+            sha256: Some("x".into()),
+            bytes: 9,
+            ..work.clone()
+        };
         assert_eq!(hashed.hash(), work.hash());
-        let moved = Work { run: Some("2".into()), ..work.clone() };
+        let moved = Work {
+            run: Some("2".into()),
+            ..work.clone()
+        };
         assert_ne!(moved.hash(), work.hash());
     }
 }
