@@ -171,9 +171,11 @@ fn softmax_gelu_elu() {
         vec![1, 1, 129],
         vec![3, 16, 16],
     ] {
-        check("softmax", &[shape.clone()], &|a| ops::softmax(&a[0]));
-        check("gelu", &[shape.clone()], &|a| ops::gelu(&a[0]));
-        check("relu", &[shape.clone()], &|a| ops::relu(&a[0]));
+        check("softmax", std::slice::from_ref(&shape), &|a| {
+            ops::softmax(&a[0])
+        });
+        check("gelu", std::slice::from_ref(&shape), &|a| ops::gelu(&a[0]));
+        check("relu", std::slice::from_ref(&shape), &|a| ops::relu(&a[0]));
         check("elu", &[shape], &|a| ops::elu(&a[0]));
     }
 }
@@ -295,7 +297,7 @@ fn pooling() {
 fn masks() {
     let stream = Some(Stream::named(3, "mask"));
     for shape in [vec![1, 1, 33], vec![5, 255, 3]] {
-        check("dropout", &[shape.clone()], &|a| {
+        check("dropout", std::slice::from_ref(&shape), &|a| {
             ops::dropout(&a[0], 0.4, stream)
         });
         check("drop path", &[shape], &|a| {

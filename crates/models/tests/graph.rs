@@ -195,6 +195,117 @@ fn steps_are_reproducible_and_masks_depend_on_the_step() {
     assert_eq!(eval(), eval());
 }
 
+/// Scores and gradients of a training step, by name, with running statistics behind.
+fn outcome(model: &dyn Model, batch: &Batch) -> Vec<(String, Vec<f64>)> {
+    let flat = |t: &Tensor| -> Vec<f64> {
+        t.flatten_all()
+            .unwrap()
+            .to_dtype(DType::F64)
+            .unwrap()
+            .to_vec1()
+            .unwrap()
+    };
+    let y = model.forward(batch, STEP).unwrap();
+    let grads = cross_entropy(&y).backward().unwrap();
+    let mut out = vec![("scores".to_string(), flat(&y))];
+    for p in model.params().trainable() {
+        out.push((p.name.clone(), flat(grads.get(p.var.as_tensor()).unwrap())));
+    }
+    for p in model.params().buffers() {
+        out.push((p.name.clone(), flat(p.var.as_tensor())));
+    }
+    out
+}
+
+#[test]
+fn eegnet_reordered_equals_published_in_every_shape_class() {
+    let shapes = [
+        (1, 1, 33, 1),
+        (2, 1, 200, 100),
+        (3, 255, 64, 63),
+        (5, 7, 101, 50),
+        (1, 16, 400, 100),
+    ];
+    for (b, channels, times, kernel) in shapes {
+        let config = EegNetConfig {
+            kernel,
+            ..EegNetConfig::new(channels, times, 2, 200.0)
+        };
+        let fast = EegNet::new(&config, Params::new(1, &Device::Cpu)).unwrap();
+        let exact = Params::with_dtype(1, &Device::Cpu, DType::F64);
+        let exact = EegNet::new(&config, exact).unwrap();
+        exact
+            .params()
+            .load(&fast.params().tensors().unwrap())
+            .unwrap();
+        // Slow waves under the noise, as in EEG: neighbouring windows are alike.
+        let slow = noise("slow", (b, channels, 1))
+            .broadcast_as((b, channels, times))
+            .unwrap();
+        let eeg = ((noise("eeg", (b, channels, times)) * 0.5).unwrap() + slow).unwrap();
+        let wide = eeg.to_dtype(DType::F64).unwrap();
+        let fast = outcome(&fast, &Batch::eeg(eeg, montage(channels)));
+        let exact = outcome(&exact, &Batch::eeg(wide, montage(channels)));
+        let top = exact
+            .iter()
+            .flat_map(|(_, v)| v)
+            .fold(0.0, |m: f64, v| m.max(v.abs()));
+        for ((name, a), (_, e)) in fast.iter().zip(&exact) {
+            let scale = e.iter().fold(1e-2 * top, |m: f64, v| m.max(v.abs()));
+            let worst = a
+                .iter()
+                .zip(e)
+                .map(|(a, e)| (a - e).abs())
+                .fold(0.0, f64::max);
+            assert!(
+                worst <= 2e-5 * scale,
+                "{channels} × {times}, {kernel}: {name} differs by {worst} of {scale}"
+            );
+        }
+    }
+}
+
+#[test]
+fn results_do_not_depend_on_the_number_of_threads() {
+    let eegnet = || -> Box<dyn Model> {
+        Box::new(
+            EegNet::new(
+                &EegNetConfig::new(5, 200, 2, 200.0),
+                Params::new(0, &Device::Cpu),
+            )
+            .unwrap(),
+        )
+    };
+    let aadnet = || -> Box<dyn Model> {
+        Box::new(AadNet::new(&AadNetConfig::new(5), Params::new(0, &Device::Cpu)).unwrap())
+    };
+    let mindmix = || -> Box<dyn Model> {
+        Box::new(
+            Classifier::new(
+                &ClassifierConfig::new(Size::Tiny, 2),
+                Params::new(0, &Device::Cpu),
+            )
+            .unwrap(),
+        )
+    };
+    let batch = Batch::with_envelopes(
+        noise("eeg", (21, 5, 200)),
+        montage(5),
+        noise("envelopes", (21, 2, 200)),
+    );
+    let makers: [&(dyn Fn() -> Box<dyn Model> + Sync); 3] = [&eegnet, &aadnet, &mindmix];
+    for make in makers {
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
+            pool.install(|| outcome(&*make(), &batch))
+        };
+        assert_eq!(run(1), run(3));
+    }
+}
+
 #[test]
 fn bad_inputs_are_typed_errors() {
     let net = EegNet::new(

@@ -100,8 +100,8 @@ impl Windows {
             })
             .collect();
         let mut outer = vec![0.0f64; k * k];
-        for lag in 0..k {
-            let mut value = lags[lag];
+        for (lag, first) in lags.iter().enumerate() {
+            let mut value = *first;
             for i in 0..k - lag {
                 let j = i + lag;
                 outer[i * k + j] = value / n;
