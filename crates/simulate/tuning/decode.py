@@ -307,6 +307,7 @@ def main():
     ap.add_argument("--epochs", type=int, default=60)
     ap.add_argument("--batch", type=int, default=32)
     ap.add_argument("--lr", type=float, default=3e-3)
+    ap.add_argument("--protocol", choices=("shuffled", "trials apart"), help="only this one")
     ap.add_argument("--folds", type=int, default=5, help="folds to run of the five")
     ap.add_argument("--seeds", type=int, default=1)
     ap.add_argument("--device", default="cpu")
@@ -314,7 +315,7 @@ def main():
     args = ap.parse_args()
     x, envs, rows = load(args.root)
     print(f"{len(x)} windows of {x.shape[1:]}, share right {rows[:, 2].mean():.3f}", flush=True)
-    for protocol in ("shuffled", "trials apart"):
+    for protocol in [args.protocol] if args.protocol else ("shuffled", "trials apart"):
         result = {}
         for seed in range(args.seeds):
             fold = folds(rows, protocol, np.random.default_rng(seed))
