@@ -48,7 +48,23 @@ pub fn fit(
     progress: &dyn Progress,
 ) -> Result<FitReport> {
     cfg.check()?;
-    fit_as(&Door::new(source, cfg), fold, cfg, dir, None, progress)
+    fit_as(
+        &Door::new(source, cfg),
+        fold,
+        cfg,
+        dir,
+        As::Itself,
+        progress,
+    )
+}
+
+/// What a fit is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum As {
+    /// The run.
+    Itself,
+    /// The control `label-permuted`, its fit of this number.
+    Permuted(usize),
 }
 
 /// [`fit`] through a shared door, as itself or as the control that trains again.
@@ -57,16 +73,19 @@ pub(crate) fn fit_as(
     fold: &Fold,
     cfg: &TrainConfig,
     dir: &Path,
-    control: Option<Control>,
+    purpose: As,
     progress: &dyn Progress,
 ) -> Result<FitReport> {
     let start = Instant::now();
     let source = door.features.source;
     std::fs::create_dir_all(dir).map_err(Error::io(dir))?;
     let (fold, mut notes) = usable(source, fold, cfg)?;
-    let labels = match control {
-        Some(Control::LabelPermuted) => permute::permuted(source, &fold, cfg.task(), cfg.seed),
-        _ => Labels::default(),
+    let (control, labels) = match purpose {
+        As::Itself => (None, Labels::default()),
+        As::Permuted(shift) => {
+            let labels = permute::permuted(source, &fold, cfg.task(), cfg.seed, shift);
+            (Some(Control::LabelPermuted), labels)
+        }
     };
     let spec = Spec::of(source, &fold, cfg)?;
     let all: Vec<usize> = [&fold.train, &fold.val, &fold.test]

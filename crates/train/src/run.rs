@@ -6,8 +6,8 @@ use mmpipe_eval::result::Prediction;
 
 use crate::Result;
 use crate::config::TrainConfig;
-use crate::control::Control;
-use crate::fit::{Door, fit_as, predict_as};
+use crate::control::{Control, permute};
+use crate::fit::{As, Door, fit_as, predict_as};
 use crate::progress::Progress;
 use crate::report::FitReport;
 use crate::source::{Fold, Source};
@@ -21,8 +21,8 @@ pub struct RunReport {
     pub predictions: Vec<(Option<Control>, Vec<Prediction>)>,
 }
 
-/// Folder of one fold in a run's folder `dir`: `dir/fold=N`, or `dir/control=NAME/fold=N` for a
-/// control that trains again. `noise-eeg` asks the run's own fits.
+/// Folder of one fold in a run's folder `dir`: `dir/fold=N`, and `dir/control=label-permuted/fold=N`
+/// with the folders `fit=0` and `fit=1` of that control's fits. `noise-eeg` asks the run's own fits.
 pub fn fold_dir(dir: &Path, control: Option<Control>, fold: i32) -> PathBuf {
     match control {
         Some(Control::LabelPermuted) => dir.join(format!("control={}", Control::LabelPermuted)),
@@ -33,6 +33,9 @@ pub fn fold_dir(dir: &Path, control: Option<Control>, fold: i32) -> PathBuf {
 
 /// Fit every fold and predict its test role, then the controls. Folds one after the other; the
 /// work inside is parallel. What is done is not done again.
+///
+/// `label-permuted` fits each fold twice, with opposite answers, and each fit answers half of the
+/// test trials; so it costs two further trainings a fold.
 ///
 /// # Errors
 /// See [`crate::Error`].
@@ -53,12 +56,31 @@ pub fn run(
         let mut predictions = Vec::new();
         for fold in folds {
             let path = fold_dir(dir, kind, fold.fold);
-            if kind != Some(Control::NoiseEeg) {
-                report
-                    .fits
-                    .push(fit_as(&door, fold, cfg, &path, kind, progress)?);
+            match kind {
+                None => {
+                    report
+                        .fits
+                        .push(fit_as(&door, fold, cfg, &path, As::Itself, progress)?);
+                    predictions.extend(predict_as(&door, &fold.test, cfg, &path, None)?);
+                }
+                Some(Control::NoiseEeg) => {
+                    predictions.extend(predict_as(&door, &fold.test, cfg, &path, kind)?);
+                }
+                Some(Control::LabelPermuted) => {
+                    for (n, share) in permute::shares(source, &fold.test).iter().enumerate() {
+                        let path = path.join(format!("fit={n}"));
+                        report.fits.push(fit_as(
+                            &door,
+                            fold,
+                            cfg,
+                            &path,
+                            As::Permuted(n),
+                            progress,
+                        )?);
+                        predictions.extend(predict_as(&door, share, cfg, &path, kind)?);
+                    }
+                }
             }
-            predictions.extend(predict_as(&door, &fold.test, cfg, &path, kind)?);
         }
         report.predictions.push((kind, predictions));
     }

@@ -9,6 +9,13 @@
 //! subject the one is taken that brings the agreement, summed over subjects so far, closest to
 //! what chance expects. (That makes it a control, not a sample for a p-value.)
 //!
+//! Even so one fit is not enough. Where the data hold a strong effect, exchanged answers leave its
+//! sign to chance, and an answer needs no more than a sign: the network comes out nearly all right
+//! or nearly all wrong. So every fold is fitted twice, the second time with each exchanged answer
+//! moved on to the next class (with two classes: the opposite), and each fit answers half of the
+//! test trials. A sign that one fit picked up is undone by the other; an answer that leaks into
+//! the scores lifts both.
+//!
 //! Matching: by trial, the taught candidate is drawn instead, each candidate equally often among
 //! a subject's trials as far as their number allows.
 
@@ -30,8 +37,18 @@ struct Trial {
     candidates: usize,
 }
 
-/// Permuted answers for the training and validation examples of `fold`.
-pub(crate) fn permuted(source: &dyn Source, fold: &Fold, task: Task, seed: u64) -> Labels {
+/// Fits a fold.
+pub(crate) const FITS: usize = 2;
+
+/// Permuted answers for the training and validation examples of `fold`, every one moved on by
+/// `shift` classes or candidates.
+pub(crate) fn permuted(
+    source: &dyn Source,
+    fold: &Fold,
+    task: Task,
+    seed: u64,
+    shift: usize,
+) -> Labels {
     // All roles: under a leaky split a trial lies on several sides, and its one new answer must
     // agree with the truth no more than chance on the side that is scored.
     let mut trials: BTreeMap<(String, String), BTreeMap<(Block, i32), Trial>> = BTreeMap::new();
@@ -75,7 +92,9 @@ pub(crate) fn permuted(source: &dyn Source, fold: &Fold, task: Task, seed: u64) 
                 let best = draws.min_by(|a, b| off(a.1).total_cmp(&off(b.1)));
                 let Some((drawn, same)) = best else { continue };
                 agreed += same;
+                let classes = source.classes().len().max(1) as i32;
                 for (trial, label) in trials.iter().zip(drawn) {
+                    let label = (label + shift as i32) % classes;
                     labels
                         .class
                         .extend(trial.examples.iter().map(|i| (*i, label)));
@@ -90,7 +109,7 @@ pub(crate) fn permuted(source: &dyn Source, fold: &Fold, task: Task, seed: u64) 
                 permute(&mut order, stream);
                 for (t, at) in order.into_iter().enumerate() {
                     let trial = trials[at];
-                    let taught = round(t, trial.candidates);
+                    let taught = round(t + shift, trial.candidates);
                     labels
                         .attended
                         .extend(trial.examples.iter().map(|i| (*i, taught)));
@@ -103,6 +122,20 @@ pub(crate) fn permuted(source: &dyn Source, fold: &Fold, task: Task, seed: u64) 
         labels.attended.remove(i);
     }
     labels
+}
+
+/// The test examples that each fit answers: whole trials in turn, subject by subject.
+pub(crate) fn shares(source: &dyn Source, test: &[usize]) -> Vec<Vec<usize>> {
+    let mut trials: BTreeMap<Block, Vec<usize>> = BTreeMap::new();
+    for &i in test {
+        trials.entry(block(source.meta(i))).or_default().push(i);
+    }
+    let mut shares = vec![Vec::new(); FITS];
+    for (t, examples) in trials.into_values().enumerate() {
+        // Two to a share and then the other: answers that alternate by trial are in both.
+        shares[t / 2 % FITS].extend(examples);
+    }
+    shares
 }
 
 /// Trials whose answer a random exchange leaves alone, on average: Σ n_c² / n.
@@ -158,7 +191,7 @@ mod tests {
             let s = source(10, trials, 0);
             let fold = fold(s.len());
             for seed in 0..5 {
-                let labels = permuted(&s, &fold, Task::Classification, seed);
+                let labels = permuted(&s, &fold, Task::Classification, seed, 0);
                 let mut same = 0;
                 for t in 0..10 * trials {
                     let of = |e: usize| labels.class(&s, t * 5 + e);
@@ -188,13 +221,21 @@ mod tests {
     fn candidates_are_taught_equally_often() {
         let s = source(6, 8, 2);
         let fold = fold(s.len());
-        let labels = permuted(&s, &fold, Task::Matching, 3);
+        let labels = permuted(&s, &fold, Task::Matching, 3, 0);
         for subject in 0..6 {
             let taught: usize = (0..8).map(|t| labels.attended((subject * 8 + t) * 5)).sum();
             assert_eq!(taught, 4);
         }
         assert!(fold.test.iter().all(|i| labels.attended(*i) == 0));
-        let other = permuted(&s, &fold, Task::Matching, 4);
+        let other = permuted(&s, &fold, Task::Matching, 4, 0);
         assert_ne!(labels.attended, other.attended);
+        let shifted = permuted(&s, &fold, Task::Matching, 3, 1);
+        assert!(
+            fold.train
+                .iter()
+                .all(|i| labels.attended(*i) != shifted.attended(*i))
+        );
+        let parts = shares(&s, &fold.test);
+        assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), [24, 24]);
     }
 }

@@ -24,7 +24,7 @@ fn classification_controls_are_at_chance() {
         &Silent,
     )
     .unwrap();
-    assert_eq!(report.fits.len(), 2);
+    assert_eq!(report.fits.len(), 3);
     assert_eq!(report.fits[1].control, Some(Control::LabelPermuted));
     let score: Vec<f64> = report
         .predictions
@@ -37,7 +37,7 @@ fn classification_controls_are_at_chance() {
     assert!((0.25..0.75).contains(&score[2]), "{score:?}");
     assert!(
         fold_dir(dir.path(), Some(Control::LabelPermuted), 0)
-            .join("fit.json")
+            .join("fit=1/fit.json")
             .exists()
     );
     // Run again: nothing is trained, the answers are the same.
@@ -69,7 +69,7 @@ fn a_leaky_split_lifts_the_model_and_not_the_controls() {
     };
     let dir = tempfile::tempdir().unwrap();
     let cfg = TrainConfig {
-        epochs: 30,
+        epochs: 20,
         f1: 8,
         ..small()
     };
@@ -104,6 +104,7 @@ fn matching_controls_are_at_chance() {
         .map(|(_, p)| accuracy(p))
         .collect();
     assert!(score[0] > 0.75, "{score:?}");
-    assert!((0.2..0.8).contains(&score[1]), "{score:?}");
-    assert!((0.2..0.8).contains(&score[2]), "{score:?}");
+    // 32 test epochs in 8 trials.
+    assert!((0.25..0.75).contains(&score[1]), "{score:?}");
+    assert!((0.25..0.75).contains(&score[2]), "{score:?}");
 }
