@@ -8,7 +8,9 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, FixedSizeListArray, Float32Array, ListArray, RecordBatch, UInt64Array};
+use arrow::array::{
+    ArrayRef, FixedSizeListArray, Float32Array, ListArray, RecordBatch, UInt64Array,
+};
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Schema};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -34,15 +36,50 @@ struct Layout {
 
 fn layouts() -> Vec<Layout> {
     let zstd = Compression::ZSTD(ZstdLevel::default());
-    let base = Layout { name: "nested plain/none, page a row", nested: true, shuffled_bytes: false, compression: Compression::UNCOMPRESSED, page_per_row: true };
+    let base = Layout {
+        name: "nested plain/none, page a row",
+        nested: true,
+        shuffled_bytes: false,
+        compression: Compression::UNCOMPRESSED,
+        page_per_row: true,
+    };
     vec![
         base,
-        Layout { name: "nested plain/none, 1 MB pages", page_per_row: false, ..base },
-        Layout { name: "nested plain/lz4, page a row", compression: Compression::LZ4_RAW, ..base },
-        Layout { name: "nested bss/zstd, page a row", shuffled_bytes: true, compression: zstd, ..base },
-        Layout { name: "nested bss/zstd, 1 MB pages", shuffled_bytes: true, compression: zstd, page_per_row: false, ..base },
-        Layout { name: "flat plain/none, page a row", nested: false, ..base },
-        Layout { name: "flat bss/zstd, page a row", nested: false, shuffled_bytes: true, compression: zstd, ..base },
+        Layout {
+            name: "nested plain/none, 1 MB pages",
+            page_per_row: false,
+            ..base
+        },
+        Layout {
+            name: "nested plain/lz4, page a row",
+            compression: Compression::LZ4_RAW,
+            ..base
+        },
+        Layout {
+            name: "nested bss/zstd, page a row",
+            shuffled_bytes: true,
+            compression: zstd,
+            ..base
+        },
+        Layout {
+            name: "nested bss/zstd, 1 MB pages",
+            shuffled_bytes: true,
+            compression: zstd,
+            page_per_row: false,
+            ..base
+        },
+        Layout {
+            name: "flat plain/none, page a row",
+            nested: false,
+            ..base
+        },
+        Layout {
+            name: "flat bss/zstd, page a row",
+            nested: false,
+            shuffled_bytes: true,
+            compression: zstd,
+            ..base
+        },
     ]
 }
 
@@ -66,12 +103,25 @@ fn batch(nested: bool, values: &[f32]) -> RecordBatch {
     let item = |kind| Arc::new(Field::new("item", kind, false));
     let values: ArrayRef = Arc::new(Float32Array::from(values.to_vec()));
     let (rows, length): (ArrayRef, usize) = if nested {
-        (Arc::new(FixedSizeListArray::new(item(DataType::Float32), TIMES as i32, values, None)), CHANNELS)
+        (
+            Arc::new(FixedSizeListArray::new(
+                item(DataType::Float32),
+                TIMES as i32,
+                values,
+                None,
+            )),
+            CHANNELS,
+        )
     } else {
         (values, CHANNELS * TIMES)
     };
     let field = item(rows.data_type().clone());
-    let list = ListArray::new(field.clone(), OffsetBuffer::from_lengths(vec![length; EPOCHS]), rows, None);
+    let list = ListArray::new(
+        field.clone(),
+        OffsetBuffer::from_lengths(vec![length; EPOCHS]),
+        rows,
+        None,
+    );
     let schema = Schema::new(vec![
         Field::new("epoch_id", DataType::UInt64, false),
         Field::new("eeg", DataType::List(field), false),
@@ -87,7 +137,11 @@ fn write(path: &Path, layout: Layout, batch: &RecordBatch) -> u64 {
         .set_statistics_enabled(EnabledStatistics::None)
         .set_max_row_group_row_count(None)
         .set_max_row_group_bytes(Some(64 << 20))
-        .set_encoding(if layout.shuffled_bytes { Encoding::BYTE_STREAM_SPLIT } else { Encoding::PLAIN });
+        .set_encoding(if layout.shuffled_bytes {
+            Encoding::BYTE_STREAM_SPLIT
+        } else {
+            Encoding::PLAIN
+        });
     if layout.page_per_row {
         properties = properties.set_data_page_size_limit(1);
     }
@@ -108,8 +162,15 @@ fn bench(c: &mut Criterion) {
         let path = dir.path().join(format!("{i}.parquet"));
         let batch = batch(layout.nested, &values);
         let size = write(&path, layout, &batch);
-        eprintln!("{}: {:.1} MB of {:.1}", layout.name, size as f64 / 1e6, BYTES as f64 / 1e6);
-        group.bench_function(layout.name, |b| b.iter(|| write(&path, layout, black_box(&batch))));
+        eprintln!(
+            "{}: {:.1} MB of {:.1}",
+            layout.name,
+            size as f64 / 1e6,
+            BYTES as f64 / 1e6
+        );
+        group.bench_function(layout.name, |b| {
+            b.iter(|| write(&path, layout, black_box(&batch)))
+        });
         files.push((layout, path));
     }
     group.finish();
@@ -120,7 +181,12 @@ fn bench(c: &mut Criterion) {
     let order: Vec<usize> = (0..EPOCHS).map(|i| (i * 7 + 3) % EPOCHS).collect();
     for (layout, path) in &files {
         let column = SampleColumn::open(path, "eeg").unwrap();
-        assert_eq!(column.direct(), layout.page_per_row && !layout.shuffled_bytes && layout.compression == Compression::UNCOMPRESSED);
+        assert_eq!(
+            column.direct(),
+            layout.page_per_row
+                && !layout.shuffled_bytes
+                && layout.compression == Compression::UNCOMPRESSED
+        );
         let mut out = vec![0.0; CHANNELS * TIMES];
         group.bench_function(layout.name, |b| {
             b.iter(|| {
@@ -135,12 +201,36 @@ fn bench(c: &mut Criterion) {
 
     let mut group = c.benchmark_group("SELECT eeg");
     group.throughput(Throughput::Bytes(BYTES)).sample_size(10);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     for (layout, path) in &files {
-        let ctx = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1).with_batch_size(64));
-        runtime.block_on(ctx.register_parquet("shard", path.to_str().unwrap(), ParquetReadOptions::default())).unwrap();
+        let ctx = SessionContext::new_with_config(
+            SessionConfig::new()
+                .with_target_partitions(1)
+                .with_batch_size(64),
+        );
+        runtime
+            .block_on(ctx.register_parquet(
+                "shard",
+                path.to_str().unwrap(),
+                ParquetReadOptions::default(),
+            ))
+            .unwrap();
         group.bench_function(layout.name, |b| {
-            b.iter(|| runtime.block_on(async { black_box(ctx.sql("SELECT eeg FROM shard").await.unwrap().collect().await.unwrap()) }));
+            b.iter(|| {
+                runtime.block_on(async {
+                    black_box(
+                        ctx.sql("SELECT eeg FROM shard")
+                            .await
+                            .unwrap()
+                            .collect()
+                            .await
+                            .unwrap(),
+                    )
+                })
+            });
         });
     }
     group.finish();

@@ -204,6 +204,10 @@ impl SampleColumn {
         row: usize,
         out: &mut [f32],
     ) -> Result<()> {
+        let rows = metadata.metadata().file_metadata().num_rows();
+        if i64::try_from(row).map_or(true, |row| row >= rows) {
+            return Err(self.wrong(format!("row {row} does not exist")));
+        }
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(
             Bytes::clone(&self.file),
             metadata.clone(),
@@ -254,7 +258,11 @@ fn page_per_row(metadata: &ParquetMetaData, leaf: usize) -> Option<Vec<Group>> {
         let starts = pages
             .first()
             .is_none_or(|p| u64::try_from(p.offset).is_ok_and(|o| o == chunk.byte_range().0));
-        if chunk.compression() != Compression::UNCOMPRESSED
+        let plain = chunk
+            .encodings()
+            .all(|e| matches!(e, Encoding::PLAIN | Encoding::RLE));
+        if !plain
+            || chunk.compression() != Compression::UNCOMPRESSED
             || chunk.column_type() != Type::FLOAT
             || !one_each
             || !starts

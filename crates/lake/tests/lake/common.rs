@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Float32Array, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
+    ArrayRef, BooleanArray, Float32Array, Float64Array, Int32Array, Int64Array, RecordBatch,
+    StringArray,
 };
 use arrow::datatypes::{DataType, Field, Schema};
 use mmpipe_corpora::Scan;
@@ -36,7 +37,13 @@ pub struct Channel {
 }
 
 pub fn eeg(name: &'static str, sfreq: f64) -> Channel {
-    Channel { name, canonical: Some(name), unit: "uV", factor: Some(1.0), sfreq }
+    Channel {
+        name,
+        canonical: Some(name),
+        unit: "uV",
+        factor: Some(1.0),
+        sfreq,
+    }
 }
 
 /// Deterministic noise around 30 µV with some rhythm.
@@ -79,7 +86,14 @@ pub fn write_edf(raw: &Path, file: &File, seed: u64) {
         })
         .collect();
     let recording = NewRecording {
-        start: Start { year: 2020, month: 1, day: 2, hour: 3, minute: 4, second: 5 },
+        start: Start {
+            year: 2020,
+            month: 1,
+            day: 2,
+            hour: 3,
+            minute: 4,
+            second: 5,
+        },
         patient: "X",
         recording: "X",
         signals,
@@ -96,21 +110,30 @@ pub fn file(path: &str, subject: &str, run: &str, seconds: f64) -> File {
         status: "ok",
         reason: None,
         seconds,
-        channels: ["Fp1", "Fp2", "C3", "C4", "O1"].map(|n| eeg(n, 256.0)).to_vec(),
+        channels: ["Fp1", "Fp2", "C3", "C4", "O1"]
+            .map(|n| eeg(n, 256.0))
+            .to_vec(),
     }
 }
 
 /// The scan of `files`; `trials` is the manifest's query.
 pub fn scan(raw: &Path, files: &[File], trials: &str) -> Scan {
-    let text = |f: &dyn Fn(&File) -> Option<String>| -> ArrayRef { Arc::new(StringArray::from_iter(files.iter().map(f))) };
+    let text = |f: &dyn Fn(&File) -> Option<String>| -> ArrayRef {
+        Arc::new(StringArray::from_iter(files.iter().map(f)))
+    };
     let utf8 = |n: &str| Field::new(n, DataType::Utf8, true);
     let schema = Schema::new(vec![
-        utf8("path"), utf8("subject"), utf8("session"), utf8("run"), utf8("container"),
+        utf8("path"),
+        utf8("subject"),
+        utf8("session"),
+        utf8("run"),
+        utf8("container"),
         Field::new("bytes", DataType::Int64, true),
         Field::new("sfreq", DataType::Float64, true),
         Field::new("n_channels", DataType::Int32, true),
         Field::new("seconds", DataType::Float64, true),
-        utf8("status"), utf8("reason"),
+        utf8("status"),
+        utf8("reason"),
     ]);
     let bytes = |f: &File| std::fs::metadata(raw.join(&f.path)).map_or(0, |m| m.len() as i64);
     let table = RecordBatch::try_new(
@@ -123,8 +146,12 @@ pub fn scan(raw: &Path, files: &[File], trials: &str) -> Scan {
             text(&|_| Some("EDF+C".into())),
             Arc::new(Int64Array::from_iter_values(files.iter().map(bytes))),
             Arc::new(Float64Array::from_iter_values(files.iter().map(|_| 256.0))),
-            Arc::new(Int32Array::from_iter_values(files.iter().map(|f| f.channels.len() as i32))),
-            Arc::new(Float64Array::from_iter_values(files.iter().map(|f| f.seconds))),
+            Arc::new(Int32Array::from_iter_values(
+                files.iter().map(|f| f.channels.len() as i32),
+            )),
+            Arc::new(Float64Array::from_iter_values(
+                files.iter().map(|f| f.seconds),
+            )),
             text(&|f| Some(f.status.into())),
             text(&|f| f.reason.clone()),
         ],
@@ -134,7 +161,12 @@ pub fn scan(raw: &Path, files: &[File], trials: &str) -> Scan {
     let rows: Vec<(&str, usize, &Channel)> = files
         .iter()
         .filter(|f| f.status == "ok")
-        .flat_map(|f| f.channels.iter().enumerate().map(|(k, c)| (f.path.as_str(), k, c)))
+        .flat_map(|f| {
+            f.channels
+                .iter()
+                .enumerate()
+                .map(|(k, c)| (f.path.as_str(), k, c))
+        })
         .collect();
     let text = |f: &dyn Fn(&Channel) -> Option<&'static str>| -> ArrayRef {
         Arc::new(StringArray::from_iter(rows.iter().map(|(_, _, c)| f(c))))
@@ -142,7 +174,10 @@ pub fn scan(raw: &Path, files: &[File], trials: &str) -> Scan {
     let schema = Schema::new(vec![
         utf8("path"),
         Field::new("channel", DataType::Int32, true),
-        utf8("raw_name"), utf8("kind"), utf8("name"), utf8("unit"),
+        utf8("raw_name"),
+        utf8("kind"),
+        utf8("name"),
+        utf8("unit"),
         Field::new("to_microvolts", DataType::Float64, true),
         Field::new("sfreq", DataType::Float64, true),
         Field::new("keep", DataType::Boolean, true),
@@ -152,15 +187,25 @@ pub fn scan(raw: &Path, files: &[File], trials: &str) -> Scan {
     let channels = RecordBatch::try_new(
         Arc::new(schema),
         vec![
-            Arc::new(StringArray::from_iter_values(rows.iter().map(|(p, _, _)| *p))),
-            Arc::new(Int32Array::from_iter_values(rows.iter().map(|(_, k, _)| *k as i32))),
+            Arc::new(StringArray::from_iter_values(
+                rows.iter().map(|(p, _, _)| *p),
+            )),
+            Arc::new(Int32Array::from_iter_values(
+                rows.iter().map(|(_, k, _)| *k as i32),
+            )),
             text(&|c| Some(c.name)),
             text(&|c| Some(if c.canonical.is_some() { "eeg" } else { "misc" })),
             text(&|c| c.canonical),
             text(&|c| Some(c.unit)),
-            Arc::new(Float64Array::from_iter(rows.iter().map(|(_, _, c)| c.factor))),
-            Arc::new(Float64Array::from_iter_values(rows.iter().map(|(_, _, c)| c.sfreq))),
-            Arc::new(BooleanArray::from_iter(rows.iter().map(|(_, _, c)| Some(c.canonical.is_some())))),
+            Arc::new(Float64Array::from_iter(
+                rows.iter().map(|(_, _, c)| c.factor),
+            )),
+            Arc::new(Float64Array::from_iter_values(
+                rows.iter().map(|(_, _, c)| c.sfreq),
+            )),
+            Arc::new(BooleanArray::from_iter(
+                rows.iter().map(|(_, _, c)| Some(c.canonical.is_some())),
+            )),
             text(&|c| c.canonical.is_none().then_some("not an electrode")),
             Arc::new(Float32Array::from_iter(rows.iter().map(|_| None::<f32>))),
         ],
@@ -181,7 +226,13 @@ pub const WHOLE: &str = "SELECT path, 0 AS trial, CAST(NULL AS DOUBLE) AS start,
      CAST(run AS INT) AS label, 'run ' || run AS label_name FROM files WHERE status = 'ok'";
 
 pub fn request(scan: Scan, raw: &Path) -> IngestRequest {
-    IngestRequest { scan, raw: raw.into(), recipe: Recipe::builtin("mindmix").unwrap(), threads: 1, dry_run: false }
+    IngestRequest {
+        scan,
+        raw: raw.into(),
+        recipe: Recipe::builtin("mindmix").unwrap(),
+        threads: 1,
+        dry_run: false,
+    }
 }
 
 pub fn run(lake: &Lake, request: IngestRequest) -> mmpipe_lake::Result<IngestReport> {
@@ -189,7 +240,11 @@ pub fn run(lake: &Lake, request: IngestRequest) -> mmpipe_lake::Result<IngestRep
 }
 
 pub fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
 }
 
 /// Three recordings of two subjects on disk.
@@ -207,7 +262,9 @@ pub fn raw_folder(dir: &Path) -> Vec<File> {
 
 pub fn query(lake: &Lake, sql: &str) -> String {
     let batches = runtime().block_on(lake.query(sql)).unwrap();
-    arrow::util::pretty::pretty_format_batches(&batches).unwrap().to_string()
+    arrow::util::pretty::pretty_format_batches(&batches)
+        .unwrap()
+        .to_string()
 }
 
 /// Every file of the lake and its bytes.
@@ -220,7 +277,10 @@ pub fn contents(lake: &Path) -> Vec<(PathBuf, Vec<u8>)> {
             if path.is_dir() {
                 open.push(path);
             } else {
-                out.push((path.strip_prefix(lake).unwrap().to_path_buf(), std::fs::read(&path).unwrap()));
+                out.push((
+                    path.strip_prefix(lake).unwrap().to_path_buf(),
+                    std::fs::read(&path).unwrap(),
+                ));
             }
         }
     }
@@ -231,6 +291,9 @@ pub fn contents(lake: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 pub fn write_wav(raw: &Path, path: &str, seconds: f64) {
     let target = raw.join(path);
     std::fs::create_dir_all(target.parent().unwrap()).unwrap();
-    let samples: Vec<f32> = signal(7, 16_000.0, seconds).iter().map(|v| (*v / 100.0) as f32).collect();
+    let samples: Vec<f32> = signal(7, 16_000.0, seconds)
+        .iter()
+        .map(|v| (*v / 100.0) as f32)
+        .collect();
     wav::write(&target, 16_000, &[&samples], wav::Sample::Float32).unwrap();
 }

@@ -1,7 +1,5 @@
 //! Sounds: stored once, paired with epochs, missing ones told.
 
-
-
 use crate::common::*;
 use mmpipe_lake::{AudioStore, EpochStore, Lake};
 
@@ -20,26 +18,77 @@ fn epochs_point_at_segments_on_and_off_the_grid() {
     asked.scan.stimuli_sql = Some("SELECT 'stimuli/a.wav' AS stimulus, 'story' AS content_id, 'Ann' AS speaker, 'left' AS side".into());
     let lake = Lake::create_or_open(&dir.path().join("lake")).unwrap();
     let report = run(&lake, asked.clone()).unwrap();
-    assert!(report.notes.iter().any(|n| n.contains("gone.wav") && n.contains("kept without it")), "{:?}", report.notes);
-    let stimuli = query(&lake, "SELECT path, status, content_id, seconds, phases FROM stimuli ORDER BY path");
-    assert!(stimuli.contains("| stimuli/a.wav    | ok       | story      | 11.0    | [0, 8000] |"), "{stimuli}");
-    assert!(stimuli.contains("| stimuli/gone.wav | rejected |"), "{stimuli}");
+    assert!(
+        report
+            .notes
+            .iter()
+            .any(|n| n.contains("gone.wav") && n.contains("kept without it")),
+        "{:?}",
+        report.notes
+    );
+    let stimuli = query(
+        &lake,
+        "SELECT path, status, content_id, seconds, phases FROM stimuli ORDER BY path",
+    );
+    assert!(
+        stimuli.contains("| stimuli/a.wav    | ok       | story      | 11.0    | [0, 8000] |"),
+        "{stimuli}"
+    );
+    assert!(
+        stimuli.contains("| stimuli/gone.wav | rejected |"),
+        "{stimuli}"
+    );
     // 11 s hold 5 segments from 0 s and 5 from 0.5 s.
-    let audio = query(&lake, "SELECT stimulus_id, count(*) AS n, max(onset) AS last, max(cardinality(samples)) AS s FROM audio GROUP BY 1 ORDER BY 1");
-    assert!(audio.contains("| Mini/stimuli/a.wav     | 5 | 8.0  | 32000 |"), "{audio}");
-    assert!(audio.contains("| Mini/stimuli/a.wav@500 | 5 | 8.5  | 32000 |"), "{audio}");
+    let audio = query(
+        &lake,
+        "SELECT stimulus_id, count(*) AS n, max(onset) AS last, max(cardinality(samples)) AS s FROM audio GROUP BY 1 ORDER BY 1",
+    );
+    assert!(
+        audio.contains("| Mini/stimuli/a.wav     | 5 | 8.0  | 32000 |"),
+        "{audio}"
+    );
+    assert!(
+        audio.contains("| Mini/stimuli/a.wav@500 | 5 | 8.5  | 32000 |"),
+        "{audio}"
+    );
     // A 21-s trial: five epochs have sound, five come after its end.
-    assert!(query(&lake, "SELECT count(*) AS n FROM eeg WHERE run = '1' AND cardinality(stimuli) = 1").contains("| 5 |"));
-    assert!(query(&lake, "SELECT count(*) AS n FROM eeg WHERE content_id = 'story'").contains("| 14 |"));
+    assert!(
+        query(
+            &lake,
+            "SELECT count(*) AS n FROM eeg WHERE run = '1' AND cardinality(stimuli) = 1"
+        )
+        .contains("| 5 |")
+    );
+    assert!(
+        query(
+            &lake,
+            "SELECT count(*) AS n FROM eeg WHERE content_id = 'story'"
+        )
+        .contains("| 14 |")
+    );
 
     let (epochs, sounds) = runtime().block_on(async {
-        (EpochStore::open(&lake, "run = '2' AND epoch = 1").await.unwrap(), AudioStore::open(&lake, "mindmix").await.unwrap())
+        (
+            EpochStore::open(&lake, "run = '2' AND epoch = 1")
+                .await
+                .unwrap(),
+            AudioStore::open(&lake, "mindmix").await.unwrap(),
+        )
     });
     let stream = &epochs.meta(0).streams[0];
-    assert_eq!((stream.stimulus_id.as_str(), stream.segment, stream.role.as_str()), ("Mini/stimuli/a.wav@500", 1, "attended"));
+    assert_eq!(
+        (
+            stream.stimulus_id.as_str(),
+            stream.segment,
+            stream.role.as_str()
+        ),
+        ("Mini/stimuli/a.wav@500", 1, "attended")
+    );
     assert_eq!(sounds.segments(&stream.stimulus_id), 5);
     let mut out = vec![0.0; 32_000];
-    let peak = sounds.read(&stream.stimulus_id, stream.segment, &mut out).unwrap();
+    let peak = sounds
+        .read(&stream.stimulus_id, stream.segment, &mut out)
+        .unwrap();
     // Times its peak it is the sound from 2.5 s on.
     let original = signal(7, 16_000.0, 11.0);
     for (a, b) in out.iter().zip(&original[40_000..]) {
@@ -53,7 +102,10 @@ fn epochs_point_at_segments_on_and_off_the_grid() {
     assert_eq!(run(&lake, asked.clone()).unwrap().skipped(), 2);
     assert_eq!(contents(lake.root()), before);
     let mut one = asked.clone();
-    one.scan = mmpipe_corpora::Scan { tables: scan(&raw, &files[..1], WHOLE).tables, ..asked.scan };
+    one.scan = mmpipe_corpora::Scan {
+        tables: scan(&raw, &files[..1], WHOLE).tables,
+        ..asked.scan
+    };
     run(&lake, one).unwrap();
     assert_eq!(contents(lake.root()), before);
 }
