@@ -23,6 +23,9 @@ pub(super) struct Opened {
     pub(super) extras: Option<Extras>,
 }
 
+/// A recording or why it is rejected, and what is worth knowing either way.
+type Outcome = (Result<Opened, String>, Vec<Note>);
+
 /// Scans `raw` with the rules of `manifest`.
 pub(super) fn scan(manifest: &Manifest, raw: &Path, filter: &Filter) -> Result<Scan> {
     let (rules, side_cars) = rules(manifest)?;
@@ -31,7 +34,7 @@ pub(super) fn scan(manifest: &Manifest, raw: &Path, filter: &Filter) -> Result<S
     check_signals(manifest, &rules, raw, &files, filter)?;
 
     let index = (manifest.layout == Layout::Bids).then(|| Index::new(&files));
-    let results: Vec<Option<(Result<Opened, String>, Vec<Note>)>> = files
+    let results: Vec<Option<Outcome>> = files
         .par_iter()
         .map(|file| {
             file.is_open().then(|| {

@@ -45,7 +45,7 @@ impl Index {
         let space = chosen.entities.get("space");
         let mut coordinates = serde_json::Map::new();
         for meta in self.applying(path, "coordsystem", "json") {
-            if meta.entities.get("space").is_none() || meta.entities.get("space") == space {
+            if !meta.entities.contains_key("space") || meta.entities.get("space") == space {
                 coordinates.extend(read_object(meta, extras));
             }
         }

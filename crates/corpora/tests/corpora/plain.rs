@@ -1,11 +1,9 @@
 //! Plain folders: rules, side-cars, channel rules, faults, and folders that are not what they
 //! should be.
 
-mod common;
-
 use std::path::Path;
 
-use common::{column, edf, look_up, put};
+use crate::common::{column, edf, look_up, put};
 use mmpipe_corpora::{Error, Filter, Manifest, Scan, scan};
 
 fn toy(more: &str) -> Manifest {

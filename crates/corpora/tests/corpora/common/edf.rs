@@ -4,7 +4,7 @@ use std::path::Path;
 
 /// One second records of int16 ramps; `labels` as (label, unit). With `notes` an EDF+C file
 /// whose first record carries (onset, duration, text).
-pub fn write(
+pub(crate) fn write(
     path: &Path,
     labels: &[(&str, &str)],
     sfreq: usize,

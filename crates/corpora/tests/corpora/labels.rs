@@ -1,11 +1,9 @@
 //! The electrode dictionary over every label of the real files, and over any text.
 
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use common::real;
+use crate::common::real;
 use mmpipe_corpora::electrodes::{Electrode, KINDS, canonical, canonical_all, names};
 use proptest::prelude::*;
 

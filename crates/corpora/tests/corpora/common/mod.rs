@@ -1,6 +1,6 @@
 //! Shared by the integration tests: where the real recordings are, and tables as text.
 
-pub mod edf;
+pub(crate) mod edf;
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use arrow::record_batch::RecordBatch;
 use mmpipe_corpora::Scan;
 
 /// A folder of real recordings; says why and returns nothing where it is absent.
-pub fn real(below: &str) -> Option<PathBuf> {
+pub(crate) fn real(below: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../../shared/real")
         .join(below);
@@ -22,7 +22,7 @@ pub fn real(below: &str) -> Option<PathBuf> {
 }
 
 /// One cell as text; null is `-`.
-pub fn cell(batch: &RecordBatch, column: &str, row: usize) -> String {
+pub(crate) fn cell(batch: &RecordBatch, column: &str, row: usize) -> String {
     let Some(array) = batch.column_by_name(column) else {
         return format!("no column {column}");
     };
@@ -41,7 +41,7 @@ pub fn cell(batch: &RecordBatch, column: &str, row: usize) -> String {
 }
 
 /// Columns of a table as lines, at most `most` rows that `keep` accepts.
-pub fn lines(
+pub(crate) fn lines(
     batch: &RecordBatch,
     columns: &[&str],
     most: usize,
@@ -58,7 +58,7 @@ pub fn lines(
 }
 
 /// The files, the channels of one file, its first events, and all diagnostics.
-pub fn summary(scan: &Scan, files: &[&str], path: &str) -> String {
+pub(crate) fn summary(scan: &Scan, files: &[&str], path: &str) -> String {
     let of = |table: &str| scan.table(table).unwrap().clone();
     let (f, e, c, d) = (of("files"), of("events"), of("channels"), of("diagnostics"));
     let here = |b: &RecordBatch, row| cell(b, "path", row) == path;
@@ -102,14 +102,14 @@ pub fn summary(scan: &Scan, files: &[&str], path: &str) -> String {
 }
 
 /// Writes a text file and the folders above it.
-pub fn put(root: &Path, below: &str, text: &str) {
+pub(crate) fn put(root: &Path, below: &str, text: &str) {
     let path = root.join(below);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, text).unwrap();
 }
 
 /// The value of `column` where `key` is `value`; panics when there is no such row.
-pub fn look_up(scan: &Scan, table: &str, key: (&str, &str), column: &str) -> String {
+pub(crate) fn look_up(scan: &Scan, table: &str, key: (&str, &str), column: &str) -> String {
     let batch = scan.table(table).unwrap();
     let row = (0..batch.num_rows())
         .find(|&row| cell(batch, key.0, row) == key.1)
@@ -118,7 +118,7 @@ pub fn look_up(scan: &Scan, table: &str, key: (&str, &str), column: &str) -> Str
 }
 
 /// All values of a column.
-pub fn column(scan: &Scan, table: &str, name: &str) -> Vec<String> {
+pub(crate) fn column(scan: &Scan, table: &str, name: &str) -> Vec<String> {
     let batch = scan.table(table).unwrap();
     (0..batch.num_rows())
         .map(|row| cell(batch, name, row))

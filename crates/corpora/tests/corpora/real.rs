@@ -1,9 +1,7 @@
 //! Golden scans of real folders, as small summaries. Skipped with a reason where the folder
 //! `shared/real` is absent.
 
-mod common;
-
-use common::{real, summary};
+use crate::common::{real, summary};
 use mmpipe_corpora::{Filter, registry, scan, scan_bids};
 
 #[test]

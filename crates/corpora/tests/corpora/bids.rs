@@ -1,10 +1,8 @@
 //! BIDS: inheritance, coordinates, units, contradictions, and what becomes of every file.
 
-mod common;
-
 use std::path::Path;
 
-use common::{cell, column, edf, look_up, put};
+use crate::common::{cell, column, edf, look_up, put};
 use mmpipe_corpora::{Filter, Scan, registry, scan, scan_bids};
 
 const EEG: &str = "sub-01/eeg/sub-01_task-rest_run-1_eeg.edf";

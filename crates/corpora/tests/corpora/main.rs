@@ -1,0 +1,8 @@
+//! Tests of the crate through its public doors.
+
+mod bids;
+mod common;
+mod labels;
+mod manifests;
+mod plain;
+mod real;
