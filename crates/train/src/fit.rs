@@ -261,11 +261,11 @@ pub(crate) fn predict_as(
     if control == Some(Control::NoiseEeg) {
         let noise = NoiseSource::new(source, Template::load(dir)?, cfg.seed);
         // Each noise epoch is asked for once.
-        let once = TrainConfig {
-            cache_mib: 0,
-            ..cfg.clone()
+        let door = Door {
+            features: door.features.with_other_eeg(&noise),
+            powers: BandPowers::new(&noise, &cfg.bands, 0),
         };
-        return predict_as(&Door::new(&noise, &once), indices, cfg, dir, None);
+        return predict_as(&door, indices, cfg, dir, None);
     }
     let store = Checkpoints::of(dir);
     let latest = latest(dir)?;

@@ -30,7 +30,7 @@ pub(crate) struct Features<'a> {
     pub(crate) source: &'a dyn Source,
     kind: FeatureKind,
     eeg: Cache<usize, [f32]>,
-    envelopes: Cache<Envelope, [f32]>,
+    envelopes: Arc<Cache<Envelope, [f32]>>,
 }
 
 /// An envelope is known by its sound where the source tells, else by its place.
@@ -51,7 +51,18 @@ impl<'a> Features<'a> {
             source,
             kind,
             eeg: Cache::new(budget - envelopes),
-            envelopes: Cache::new(envelopes),
+            envelopes: Arc::new(Cache::new(envelopes)),
+        }
+    }
+
+    /// The same sounds beside other EEG: `source` gives the EEG of these examples and is asked for
+    /// each once; envelopes are shared.
+    pub(crate) fn with_other_eeg<'b>(&self, source: &'b dyn Source) -> Features<'b> {
+        Features {
+            source,
+            kind: self.kind,
+            eeg: Cache::new(0),
+            envelopes: self.envelopes.clone(),
         }
     }
 

@@ -237,10 +237,7 @@ mod tests {
     #[test]
     fn checksum_is_the_masked_castagnoli() {
         assert_eq!(crc32c::crc32c(&[0; 32]), 0x8a91_36aa);
-        let crc = 0x8a91_36aau32;
-        assert_eq!(
-            masked(&[0; 32]),
-            ((crc >> 15) | (crc << 17)).wrapping_add(0xa282_ead8)
-        );
+        // ((crc >> 15 | crc << 17) + 0xa282ead8) mod 2^32, worked out apart.
+        assert_eq!(masked(&[0; 32]), 0x0fd7_fffa);
     }
 }

@@ -97,7 +97,11 @@ fn matching_controls_are_at_chance() {
     let fold = by_trial(&source, 14, 2);
     let dir = tempfile::tempdir().unwrap();
     let controls = [Control::NoiseEeg, Control::LabelPermuted];
-    let report = run(&source, &[fold], &matcher(), dir.path(), &controls, &Silent).unwrap();
+    let cfg = TrainConfig {
+        epochs: 6,
+        ..matcher()
+    };
+    let report = run(&source, &[fold], &cfg, dir.path(), &controls, &Silent).unwrap();
     let score: Vec<f64> = report
         .predictions
         .iter()
