@@ -5,7 +5,8 @@ mod support;
 use support::Scratch;
 
 const COMMANDS: [&str; 12] = [
-    "datasets", "inspect", "ingest", "sql", "split", "audit", "train", "evaluate", "report", "simulate", "config", "demo",
+    "datasets", "inspect", "ingest", "sql", "split", "audit", "train", "evaluate", "report",
+    "simulate", "config", "demo",
 ];
 
 #[test]
@@ -16,7 +17,10 @@ fn help_of_the_program() {
 #[test]
 fn help_of_every_command() {
     for command in COMMANDS {
-        insta::assert_snapshot!(format!("help-{command}"), Scratch::new().ok(&[command, "--help"]));
+        insta::assert_snapshot!(
+            format!("help-{command}"),
+            Scratch::new().ok(&[command, "--help"])
+        );
     }
 }
 
@@ -27,7 +31,10 @@ fn wrong_usage_is_exit_code_2() {
         ("no-command", vec![]),
         ("unknown-command", vec!["ingets"]),
         ("missing-raw", vec!["ingest", "--dataset", "EEGMat"]),
-        ("both-raw-and-bids", vec!["ingest", "--dataset", "EEGMat", "--raw", "a", "--bids", "b"]),
+        (
+            "both-raw-and-bids",
+            vec!["ingest", "--dataset", "EEGMat", "--raw", "a", "--bids", "b"],
+        ),
         ("unknown-flag", vec!["split", "--protocl", "x"]),
     ] {
         let ran = scratch.run(&args);
@@ -44,13 +51,42 @@ fn what_is_not_there_is_said_with_the_way_out() {
         ("no-file", vec!["inspect", "absent.edf"]),
         ("a-folder", vec!["inspect", "."]),
         ("no-lake", vec!["sql", "SELECT 1"]),
-        ("no-lake-split", vec!["split", "--protocol", "cross-subject", "--dataset", "EEGMat"]),
+        (
+            "no-lake-split",
+            vec![
+                "split",
+                "--protocol",
+                "cross-subject",
+                "--dataset",
+                "EEGMat",
+            ],
+        ),
         ("no-dataset", vec!["datasets", "show", "EEGMatt"]),
-        ("no-raw-folder", vec!["ingest", "--dataset", "EEGMat", "--raw", "absent"]),
+        (
+            "no-raw-folder",
+            vec!["ingest", "--dataset", "EEGMat", "--raw", "absent"],
+        ),
         ("no-bids-folder", vec!["ingest", "--bids", "absent"]),
-        ("no-recipe", vec!["ingest", "--dataset", "EEGMat", "--raw", ".", "--recipe", "mindmx"]),
-        ("no-simulation", vec!["simulate", "--dataset", "KUL", "--out", "x"]),
-        ("bad-config-key", vec!["config", "show", "--set", "train.epoch=3"]),
+        (
+            "no-recipe",
+            vec![
+                "ingest",
+                "--dataset",
+                "EEGMat",
+                "--raw",
+                ".",
+                "--recipe",
+                "mindmx",
+            ],
+        ),
+        (
+            "no-simulation",
+            vec!["simulate", "--dataset", "KUL", "--out", "x"],
+        ),
+        (
+            "bad-config-key",
+            vec!["config", "show", "--set", "train.epoch=3"],
+        ),
         ("bad-model", vec!["config", "show", "--model", "eegnett"]),
     ] {
         let ran = scratch.run(&args);
@@ -62,13 +98,30 @@ fn what_is_not_there_is_said_with_the_way_out() {
 #[test]
 fn configuration_says_where_a_value_came_from() {
     let scratch = Scratch::new();
-    std::fs::write(scratch.path("mmpipe.toml"), "[train]\nepochs = 12\nlr = 0.002\n").unwrap();
+    std::fs::write(
+        scratch.path("mmpipe.toml"),
+        "[train]\nepochs = 12\nlr = 0.002\n",
+    )
+    .unwrap();
     let mut command = scratch.command(&["config", "show", "--origin", "--set", "train.lr=0.01"]);
     let output = command.env("MMPIPE_TRAIN__BATCH", "16").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    let find = |key: &str| text.lines().find(|l| l.starts_with(key)).unwrap_or_else(|| panic!("{key}:\n{text}")).to_owned();
-    assert!(find("train.epochs ").contains("12") && find("train.epochs ").contains("file mmpipe.toml"));
-    assert!(find("train.batch ").contains("16") && find("train.batch ").contains("environment MMPIPE_TRAIN__BATCH"));
-    assert!(find("train.lr ").contains("0.01") && find("train.lr ").contains("flag --set train.lr=0.01"));
+    let find = |key: &str| {
+        text.lines()
+            .find(|l| l.starts_with(key))
+            .unwrap_or_else(|| panic!("{key}:\n{text}"))
+            .to_owned()
+    };
+    assert!(
+        find("train.epochs ").contains("12") && find("train.epochs ").contains("file mmpipe.toml")
+    );
+    assert!(
+        find("train.batch ").contains("16")
+            && find("train.batch ").contains("environment MMPIPE_TRAIN__BATCH")
+    );
+    assert!(
+        find("train.lr ").contains("0.01")
+            && find("train.lr ").contains("flag --set train.lr=0.01")
+    );
     assert!(find("train.beta1 ").contains("default"));
 }

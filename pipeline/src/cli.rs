@@ -6,7 +6,12 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 /// Raw EEG and audio corpora to trained, trustworthy auditory-decoding models.
 #[derive(Debug, Parser)]
-#[command(name = "mmpipe", version, max_term_width = 100, propagate_version = true)]
+#[command(
+    name = "mmpipe",
+    version,
+    max_term_width = 100,
+    propagate_version = true
+)]
 pub(crate) struct Cli {
     /// Options that every command takes.
     #[command(flatten)]
@@ -20,7 +25,13 @@ pub(crate) struct Cli {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Global {
     /// Folder of the lake (all tables, runs and reports)
-    #[arg(long, global = true, env = "MMPIPE_LAKE", default_value = "lake", value_name = "PATH")]
+    #[arg(
+        long,
+        global = true,
+        env = "MMPIPE_LAKE",
+        default_value = "lake",
+        value_name = "PATH"
+    )]
     pub(crate) lake: PathBuf,
     /// Worker threads [default: the machine's cores]
     #[arg(long, global = true, env = "MMPIPE_THREADS", value_name = "N")]
@@ -105,7 +116,12 @@ pub(crate) struct IngestArgs {
     #[arg(long, value_name = "NAME", required_unless_present = "bids")]
     pub(crate) dataset: Option<String>,
     /// Raw folder, as its publisher ships it
-    #[arg(long, value_name = "DIR", required_unless_present = "bids", conflicts_with = "bids")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        required_unless_present = "bids",
+        conflicts_with = "bids"
+    )]
     pub(crate) raw: Option<PathBuf>,
     /// A BIDS-EEG folder; no manifest is needed (--dataset then names it)
     #[arg(long, value_name = "DIR")]
@@ -243,7 +259,12 @@ pub(crate) struct EvaluateArgs {
     #[arg(long, value_enum, default_value = "candidate")]
     pub(crate) scoring: Scoring,
     /// Controls to compute (comma-separated); those that the run trained are always shown
-    #[arg(long, value_delimiter = ',', default_value = "noise-eeg,label-permuted", value_name = "CONTROL,..")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "noise-eeg,label-permuted",
+        value_name = "CONTROL,.."
+    )]
     pub(crate) controls: Vec<String>,
 }
 

@@ -69,8 +69,9 @@ impl Layers {
     pub(crate) fn file(&mut self, path: &Path) -> Result<()> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read the configuration file {}", path.display()))?;
-        let table: Table =
-            text.parse().with_context(|| format!("{} is not valid TOML", path.display()))?;
+        let table: Table = text
+            .parse()
+            .with_context(|| format!("{} is not valid TOML", path.display()))?;
         let mut pairs = Vec::new();
         for (name, value) in &table {
             match value {
@@ -85,12 +86,22 @@ impl Layers {
     }
 
     /// Lays the environment over what is there.
-    pub(crate) fn environment(&mut self, vars: impl Iterator<Item = (String, String)>) -> Result<()> {
-        let mut vars: Vec<_> = vars.filter(|(name, _)| name.starts_with(ENV_PREFIX)).collect();
+    pub(crate) fn environment(
+        &mut self,
+        vars: impl Iterator<Item = (String, String)>,
+    ) -> Result<()> {
+        let mut vars: Vec<_> = vars
+            .filter(|(name, _)| name.starts_with(ENV_PREFIX))
+            .collect();
         vars.sort();
         for (name, text) in vars {
-            let key = format!("train.{}", name[ENV_PREFIX.len()..].to_lowercase().replace("__", "."));
-            let value = self.parse(&key, &text).with_context(|| format!("environment variable {name}"))?;
+            let key = format!(
+                "train.{}",
+                name[ENV_PREFIX.len()..].to_lowercase().replace("__", ".")
+            );
+            let value = self
+                .parse(&key, &text)
+                .with_context(|| format!("environment variable {name}"))?;
             self.set(&key, value, Origin::Environment(name))?;
         }
         Ok(())
@@ -107,16 +118,33 @@ impl Layers {
 
     /// Sets one value, of the type that its default has.
     pub(crate) fn set(&mut self, key: &str, value: Value, origin: Origin) -> Result<()> {
-        let Some(old) = self.values.get(key).map(|(old, _)| old).or(self.optional.get(key)) else {
-            let known: Vec<_> = self.values.keys().chain(self.optional.keys()).map(String::as_str).collect();
-            bail!("unknown configuration key `{key}` ({origin}); known keys: {}", known.join(", "));
+        let Some(old) = self
+            .values
+            .get(key)
+            .map(|(old, _)| old)
+            .or(self.optional.get(key))
+        else {
+            let known: Vec<_> = self
+                .values
+                .keys()
+                .chain(self.optional.keys())
+                .map(String::as_str)
+                .collect();
+            bail!(
+                "unknown configuration key `{key}` ({origin}); known keys: {}",
+                known.join(", ")
+            );
         };
         let value = match (old, value) {
             (Value::Float(_), Value::Integer(i)) => Value::Float(i as f64),
             (_, value) => value,
         };
         if old.type_str() != value.type_str() {
-            bail!("`{key}` expects {}, found {} ({origin})", old.type_str(), value.type_str());
+            bail!(
+                "`{key}` expects {}, found {} ({origin})",
+                old.type_str(),
+                value.type_str()
+            );
         }
         self.values.insert(key.to_owned(), (value, origin));
         Ok(())
@@ -167,7 +195,9 @@ fn insert(table: &mut Table, key: &str, value: Value) {
             table.insert(key.to_owned(), value);
         }
         Some((head, rest)) => {
-            let inner = table.entry(head).or_insert_with(|| Value::Table(Table::new()));
+            let inner = table
+                .entry(head)
+                .or_insert_with(|| Value::Table(Table::new()));
             if let Value::Table(inner) = inner {
                 insert(inner, rest, value);
             }
@@ -180,7 +210,9 @@ mod tests {
     use super::*;
 
     fn layers() -> Layers {
-        let defaults: Table = "epochs = 20\nlr = 1e-3\nmodel = 'eegnet'\n[sched]\nwarmup = 2".parse().unwrap();
+        let defaults: Table = "epochs = 20\nlr = 1e-3\nmodel = 'eegnet'\n[sched]\nwarmup = 2"
+            .parse()
+            .unwrap();
         Layers::defaults("train", &defaults)
     }
 
@@ -188,10 +220,15 @@ mod tests {
     fn later_layers_win_and_are_remembered() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("mmpipe.toml");
-        std::fs::write(&path, "[train]\nepochs = 5\nlr = 1\n[train.sched]\nwarmup = 1\n").unwrap();
+        std::fs::write(
+            &path,
+            "[train]\nepochs = 5\nlr = 1\n[train.sched]\nwarmup = 1\n",
+        )
+        .unwrap();
         let mut l = layers();
         l.file(&path).unwrap();
-        l.environment([("MMPIPE_TRAIN__EPOCHS".to_owned(), "7".to_owned())].into_iter()).unwrap();
+        l.environment([("MMPIPE_TRAIN__EPOCHS".to_owned(), "7".to_owned())].into_iter())
+            .unwrap();
         l.flag("train.sched.warmup=4").unwrap();
         let t = l.section("train");
         assert_eq!(t["epochs"].as_integer(), Some(7));
@@ -200,16 +237,25 @@ mod tests {
         let origin = |key: &str| l.iter().find(|(k, ..)| *k == key).unwrap().2.to_string();
         assert_eq!(origin("train.model"), "default");
         assert_eq!(origin("train.epochs"), "environment MMPIPE_TRAIN__EPOCHS");
-        assert_eq!(origin("train.sched.warmup"), "flag --set train.sched.warmup=4");
+        assert_eq!(
+            origin("train.sched.warmup"),
+            "flag --set train.sched.warmup=4"
+        );
     }
 
     #[test]
     fn unknown_keys_and_wrong_types_are_refused() {
         let mut l = layers();
         let e = l.flag("train.epoch=3").unwrap_err().to_string();
-        assert!(e.contains("unknown configuration key `train.epoch`") && e.contains("train.epochs"), "{e}");
+        assert!(
+            e.contains("unknown configuration key `train.epoch`") && e.contains("train.epochs"),
+            "{e}"
+        );
         let e = l.flag("train.epochs=many").unwrap_err().to_string();
-        assert!(e.contains("`train.epochs` expects integer, found string"), "{e}");
+        assert!(
+            e.contains("`train.epochs` expects integer, found string"),
+            "{e}"
+        );
         assert!(l.flag("train.epochs").is_err());
     }
 }

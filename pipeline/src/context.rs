@@ -33,7 +33,11 @@ impl Context {
             .enable_all()
             .build()
             .context("cannot start the runtime")?;
-        Ok(Context { global, threads, runtime })
+        Ok(Context {
+            global,
+            threads,
+            runtime,
+        })
     }
 
     /// Runs a future to its end.

@@ -14,10 +14,14 @@ impl Bar {
     pub(crate) fn new(len: u64, what: impl Into<Cow<'static, str>>, quiet: bool) -> Self {
         let bar = ProgressBar::new(len);
         let shown = !quiet && std::io::stderr().is_terminal();
-        bar.set_draw_target(if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() });
-        if let Ok(style) =
-            ProgressStyle::with_template("{prefix:>12} {bar:28} {pos}/{len} [{elapsed_precise}<{eta}] {msg}")
-        {
+        bar.set_draw_target(if shown {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        });
+        if let Ok(style) = ProgressStyle::with_template(
+            "{prefix:>12} {bar:28} {pos}/{len} [{elapsed_precise}<{eta}] {msg}",
+        ) {
             bar.set_style(style);
         }
         bar.set_prefix(what);
@@ -60,7 +64,10 @@ pub(crate) struct TrainingBar {
 impl TrainingBar {
     /// For the run of this name.
     pub(crate) fn new(run: &str, quiet: bool) -> Self {
-        TrainingBar { bar: Bar::new(0, "train", quiet), run: run.to_owned() }
+        TrainingBar {
+            bar: Bar::new(0, "train", quiet),
+            run: run.to_owned(),
+        }
     }
 
     /// Takes the bar away.
@@ -73,8 +80,13 @@ impl mmpipe_train::Progress for TrainingBar {
     fn fold_started(&self, label: &str, fold: i32, steps_per_epoch: u64, epochs: usize, step: u64) {
         self.bar.length(steps_per_epoch * epochs as u64);
         self.bar.position(step);
-        let control = if label.is_empty() { String::new() } else { format!(" {label}") };
-        self.bar.message(format!("{}{control} fold {fold}", self.run));
+        let control = if label.is_empty() {
+            String::new()
+        } else {
+            format!(" {label}")
+        };
+        self.bar
+            .message(format!("{}{control} fold {fold}", self.run));
         tracing::info!("{}{control}: fold {fold} starts at step {step}", self.run);
     }
 
@@ -87,8 +99,12 @@ impl mmpipe_train::Progress for TrainingBar {
             "pass {}: train loss {:.4}, val loss {}, val balanced accuracy {}",
             record.epoch,
             record.train_loss,
-            record.val_loss.map_or("-".to_owned(), |x| format!("{x:.4}")),
-            record.val_balanced_accuracy.map_or("-".to_owned(), |x| format!("{x:.3}")),
+            record
+                .val_loss
+                .map_or("-".to_owned(), |x| format!("{x:.4}")),
+            record
+                .val_balanced_accuracy
+                .map_or("-".to_owned(), |x| format!("{x:.3}")),
         );
     }
 }

@@ -62,7 +62,10 @@ pub(crate) struct Table {
 impl Table {
     /// A table with these column names.
     pub(crate) fn new<S: Into<String>>(header: impl IntoIterator<Item = S>) -> Self {
-        Table { header: header.into_iter().map(Into::into).collect(), rows: Vec::new() }
+        Table {
+            header: header.into_iter().map(Into::into).collect(),
+            rows: Vec::new(),
+        }
     }
 
     /// Adds a row; missing cells are blank.
@@ -126,7 +129,11 @@ pub(crate) fn bytes(n: u64) -> String {
         value /= 1024.0;
         unit += 1;
     }
-    if unit == 0 { format!("{n} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+    if unit == 0 {
+        format!("{n} B")
+    } else {
+        format!("{value:.1} {}", UNITS[unit])
+    }
 }
 
 /// Seconds as `1 h 02 min 03 s`, with a tenth of a second below a minute.
@@ -171,8 +178,14 @@ mod tests {
     #[test]
     fn a_cause_already_quoted_is_not_repeated() {
         let inner = anyhow::anyhow!("no such file");
-        assert_eq!(error_chain(&inner.context("cannot read a.edf")), "cannot read a.edf\n  caused by: no such file");
+        assert_eq!(
+            error_chain(&inner.context("cannot read a.edf")),
+            "cannot read a.edf\n  caused by: no such file"
+        );
         let inner = anyhow::anyhow!("no such file");
-        assert_eq!(error_chain(&inner.context("cannot read a.edf: no such file")), "cannot read a.edf: no such file");
+        assert_eq!(
+            error_chain(&inner.context("cannot read a.edf: no such file")),
+            "cannot read a.edf: no such file"
+        );
     }
 }

@@ -86,7 +86,11 @@ impl RunFolder {
         if let Some(r) = &record
             && r.format != FORMAT
         {
-            bail!("run `{}` has record format {}, this version reads {FORMAT}", r.run, r.format);
+            bail!(
+                "run `{}` has record format {}, this version reads {FORMAT}",
+                r.run,
+                r.format
+            );
         }
         Ok(record)
     }
@@ -133,8 +137,12 @@ impl RunFolder {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(e).with_context(|| format!("cannot read {}", path.display())),
         };
-        let value = serde_json::from_slice(&bytes)
-            .with_context(|| format!("{} is not what this version of mmpipe writes", path.display()))?;
+        let value = serde_json::from_slice(&bytes).with_context(|| {
+            format!(
+                "{} is not what this version of mmpipe writes",
+                path.display()
+            )
+        })?;
         Ok(Some(value))
     }
 
@@ -152,8 +160,15 @@ pub(crate) fn existing(lake: &Lake, run: &str) -> Result<(RunFolder, RunRecord)>
         Some(record) => Ok((folder, record)),
         None => {
             let known = names(lake)?;
-            let known = if known.is_empty() { "there are none".to_owned() } else { known.join(", ") };
-            bail!("no run `{run}` in the lake {}; runs: {known}", lake.root().display())
+            let known = if known.is_empty() {
+                "there are none".to_owned()
+            } else {
+                known.join(", ")
+            };
+            bail!(
+                "no run `{run}` in the lake {}; runs: {known}",
+                lake.root().display()
+            )
         }
     }
 }
@@ -161,7 +176,9 @@ pub(crate) fn existing(lake: &Lake, run: &str) -> Result<(RunFolder, RunRecord)>
 /// The names of all runs, sorted.
 fn names(lake: &Lake) -> Result<Vec<String>> {
     let folder = lake.root().join("runs");
-    let Ok(entries) = std::fs::read_dir(&folder) else { return Ok(Vec::new()) };
+    let Ok(entries) = std::fs::read_dir(&folder) else {
+        return Ok(Vec::new());
+    };
     let mut names = Vec::new();
     for entry in entries {
         let entry = entry.with_context(|| format!("cannot list {}", folder.display()))?;

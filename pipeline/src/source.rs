@@ -7,7 +7,9 @@ use arrow::array::AsArray;
 use mmpipe_eval::result::Prediction as Scored;
 use mmpipe_lake::{AudioStore, EpochStore, Lake};
 use mmpipe_splits::{Role, Split};
-use mmpipe_train::{Error as TrainError, Fold, Meta, Prediction, Result as TrainResult, Source, Task};
+use mmpipe_train::{
+    Error as TrainError, Fold, Meta, Prediction, Result as TrainResult, Source, Task,
+};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 /// Roles whose sounds are candidates, the attended one first.
@@ -37,14 +39,21 @@ impl LakeSource {
     pub(crate) async fn open(lake: &Lake, split: &Split, task: Task) -> Result<Self> {
         let epochs = EpochStore::open_ids(lake, &split.recipe, &split.epoch_ids()).await?;
         let audio = AudioStore::open(lake, &split.recipe).await?;
-        let sfreq = if epochs.is_empty() { 0.0 } else { epochs.meta(0).sfreq };
+        let sfreq = if epochs.is_empty() {
+            0.0
+        } else {
+            epochs.meta(0).sfreq
+        };
         let digest = digest(lake, &split.dataset, &split.recipe).await?;
         let mut names: HashMap<i32, String> = HashMap::new();
         let mut montages: Vec<Vec<String>> = Vec::new();
         let (mut metas, mut candidates, mut by_id) = (Vec::new(), Vec::new(), HashMap::new());
         for i in 0..epochs.len() {
             let m = epochs.meta(i);
-            let montage = match montages.iter().position(|known| known[..] == m.ch_names[..]) {
+            let montage = match montages
+                .iter()
+                .position(|known| known[..] == m.ch_names[..])
+            {
                 Some(at) => at,
                 None => {
                     montages.push(m.ch_names.to_vec());
@@ -73,10 +82,26 @@ impl LakeSource {
             candidates.push(sounds);
         }
         let classes = (0..names.keys().max().map_or(0, |m| m + 1))
-            .map(|c| names.get(&c).cloned().unwrap_or_else(|| format!("class {c}")))
+            .map(|c| {
+                names
+                    .get(&c)
+                    .cloned()
+                    .unwrap_or_else(|| format!("class {c}"))
+            })
             .collect();
         let folds = folds(split, &by_id)?;
-        Ok(LakeSource { epochs, audio, metas, montages, classes, folds, by_id, candidates, sfreq, digest })
+        Ok(LakeSource {
+            epochs,
+            audio,
+            metas,
+            montages,
+            classes,
+            folds,
+            by_id,
+            candidates,
+            sfreq,
+            digest,
+        })
     }
 
     /// The split's folds as indices.
@@ -167,7 +192,10 @@ fn folds(split: &Split, by_id: &HashMap<u64, usize>) -> Result<Vec<Fold>> {
         let at = match folds.iter().position(|f| f.fold == a.fold) {
             Some(at) => at,
             None => {
-                folds.push(Fold { fold: a.fold, ..Default::default() });
+                folds.push(Fold {
+                    fold: a.fold,
+                    ..Default::default()
+                });
                 folds.len() - 1
             }
         };
@@ -212,13 +240,20 @@ impl Source for LakeSource {
     }
 
     fn read_eeg(&self, i: usize, out: &mut [f32]) -> TrainResult<()> {
-        self.epochs.read(i, out).map_err(|e| TrainError::source(self.metas[i].epoch_id, "eeg", e.to_string()))
+        self.epochs
+            .read(i, out)
+            .map_err(|e| TrainError::source(self.metas[i].epoch_id, "eeg", e.to_string()))
     }
 
     fn read_scale(&self, i: usize, out_mean: &mut [f32], out_std: &mut [f32]) -> TrainResult<()> {
         let m = self.epochs.meta(i);
         if m.ch_mean.len() != out_mean.len() || m.ch_std.len() != out_std.len() {
-            let found = format!("{} means and {} deviations for {} channels", m.ch_mean.len(), m.ch_std.len(), out_mean.len());
+            let found = format!(
+                "{} means and {} deviations for {} channels",
+                m.ch_mean.len(),
+                m.ch_std.len(),
+                out_mean.len()
+            );
             return Err(TrainError::source(m.epoch_id, "scale", found));
         }
         out_mean.copy_from_slice(&m.ch_mean);
@@ -229,9 +264,16 @@ impl Source for LakeSource {
     fn read_candidate(&self, i: usize, k: usize, out: &mut Vec<f32>) -> TrainResult<()> {
         let id = self.metas[i].epoch_id;
         let Some((stimulus, segment)) = self.candidates[i].get(k) else {
-            return Err(TrainError::source(id, "candidate", format!("there is no candidate {k}")));
+            return Err(TrainError::source(
+                id,
+                "candidate",
+                format!("there is no candidate {k}"),
+            ));
         };
-        out.resize(AUDIO_SFREQ * self.epochs.n_times() / (self.sfreq.max(1.0) as usize), 0.0);
+        out.resize(
+            AUDIO_SFREQ * self.epochs.n_times() / (self.sfreq.max(1.0) as usize),
+            0.0,
+        );
         let peak = self
             .audio
             .read(stimulus, *segment, out)

@@ -5,11 +5,16 @@ use std::process::{Command, Output};
 
 /// The real recordings beside the project, or `None` with a printed reason.
 pub fn real(folder: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/real").join(folder);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../shared/real")
+        .join(folder);
     if path.is_dir() {
         return Some(path);
     }
-    eprintln!("skipped: the real recordings are not here ({})", path.display());
+    eprintln!(
+        "skipped: the real recordings are not here ({})",
+        path.display()
+    );
     None
 }
 
@@ -21,7 +26,9 @@ pub struct Scratch {
 impl Scratch {
     /// A new, empty one.
     pub fn new() -> Self {
-        Scratch { dir: tempfile::tempdir().expect("a scratch folder") }
+        Scratch {
+            dir: tempfile::tempdir().expect("a scratch folder"),
+        }
     }
 
     /// A path inside.
@@ -41,7 +48,9 @@ impl Scratch {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MMPIPE")) {
             command.env_remove(name);
         }
-        command.env("MMPIPE_LAKE", self.lake()).env("COLUMNS", "100");
+        command
+            .env("MMPIPE_LAKE", self.lake())
+            .env("COLUMNS", "100");
         command
     }
 
@@ -63,13 +72,15 @@ impl Scratch {
         let mut args = args.to_vec();
         args.push("--json");
         let text = self.ok(&args);
-        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{args:?} printed no JSON ({e}):\n{text}"))
+        serde_json::from_str(&text)
+            .unwrap_or_else(|e| panic!("{args:?} printed no JSON ({e}):\n{text}"))
     }
 
     /// The rows of a query as JSON objects.
     pub fn sql(&self, query: &str) -> Vec<serde_json::Value> {
         let text = self.ok(&["sql", "--format", "json", query]);
-        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{query} gave no JSON ({e}):\n{text}"))
+        serde_json::from_str(&text)
+            .unwrap_or_else(|e| panic!("{query} gave no JSON ({e}):\n{text}"))
     }
 }
 
@@ -86,7 +97,8 @@ impl Ran {
         let clean = |bytes: Vec<u8>| {
             let text = String::from_utf8_lossy(&bytes).into_owned();
             let resolved = std::fs::canonicalize(scratch).unwrap_or_else(|_| scratch.to_owned());
-            text.replace(&*resolved.to_string_lossy(), "SCRATCH").replace(&*scratch.to_string_lossy(), "SCRATCH")
+            text.replace(&*resolved.to_string_lossy(), "SCRATCH")
+                .replace(&*scratch.to_string_lossy(), "SCRATCH")
         };
         Ran {
             args: args.iter().map(|a| (*a).to_owned()).collect(),
@@ -101,6 +113,10 @@ impl std::fmt::Display for Ran {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(f, "mmpipe {}", self.args.join(" "))?;
         writeln!(f, "exit code: {}", self.code)?;
-        writeln!(f, "----- stdout\n{}----- stderr\n{}", self.stdout, self.stderr)
+        writeln!(
+            f,
+            "----- stdout\n{}----- stderr\n{}",
+            self.stdout, self.stderr
+        )
     }
 }

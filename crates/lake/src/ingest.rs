@@ -66,6 +66,16 @@ pub struct IngestRequest {
     pub dry_run: bool,
 }
 
+/// What the steps of one ingest share.
+#[derive(Clone, Copy)]
+struct Job<'a> {
+    lake: &'a Lake,
+    raw: &'a Path,
+    recipe: &'a Arc<Recipe>,
+    threads: usize,
+    progress: &'a dyn Progress,
+}
+
 /// Time between two writes of the `recordings` table while an ingest runs: what is done by
 /// then is not done again after a crash.
 const SAVE_EVERY: Duration = Duration::from_secs(5);
@@ -150,43 +160,19 @@ pub async fn ingest(
     };
     let mut earlier = Earlier::load(lake, &scan.dataset, &recipe.name)?;
     earlier.sweep(lake)?;
-    store_sounds(
+    let job = Job {
         lake,
-        &raw,
-        &recipe,
-        &mut plan,
-        &mut earlier,
+        raw: &raw,
+        recipe: &recipe,
         threads,
         progress,
-        &mut report,
-    )
-    .await?;
+    };
+    store_sounds(&job, &mut plan, &mut earlier, &mut report).await?;
     for work in &mut plan.works {
         work.plan_hash = work.hash();
     }
-    let to_do = skip_done(
-        lake,
-        &raw,
-        &recipe,
-        &plan,
-        &mut earlier,
-        threads,
-        progress,
-        &mut report,
-    )
-    .await?;
-    run(
-        lake,
-        &raw,
-        &recipe,
-        &to_do,
-        &plan,
-        &mut earlier,
-        threads,
-        progress,
-        &mut report,
-    )
-    .await?;
+    let to_do = skip_done(&job, &plan, &mut earlier, &mut report).await?;
+    run(&job, &to_do, &plan, &mut earlier, &mut report).await?;
     let mut current: BTreeSet<String> = plan.works.iter().map(|w| w.path.clone()).collect();
     for row in std::mem::take(&mut plan.rejected) {
         current.insert(row.path.clone());
@@ -280,17 +266,19 @@ fn expected(plan: &Plan, work: &Work, recipe: &Recipe) -> RecordingReport {
 }
 
 /// Decodes the sounds that trials refer to and writes their segments' keys into the work list.
-#[allow(clippy::too_many_arguments)]
 async fn store_sounds(
-    lake: &Lake,
-    raw: &Path,
-    recipe: &Arc<Recipe>,
+    job: &Job<'_>,
     plan: &mut Plan,
     earlier: &mut Earlier,
-    threads: usize,
-    progress: &dyn Progress,
     report: &mut IngestReport,
 ) -> Result<()> {
+    let Job {
+        lake,
+        raw,
+        recipe,
+        threads,
+        progress,
+    } = *job;
     let sfreq = f64::from(recipe.audio.sfreq);
     let sample = |offset: f64| (offset * sfreq).round() as i64;
     let n = sounds::segment_samples(&recipe.audio).max(1);
@@ -372,17 +360,19 @@ async fn store_sounds(
 
 /// Works that are not in the lake as they would be written now. Files that an earlier ingest
 /// knew are hashed here, so that only changed ones are decoded.
-#[allow(clippy::too_many_arguments)]
 async fn skip_done(
-    lake: &Lake,
-    raw: &Path,
-    recipe: &Arc<Recipe>,
+    job: &Job<'_>,
     plan: &Plan,
     earlier: &mut Earlier,
-    threads: usize,
-    progress: &dyn Progress,
     report: &mut IngestReport,
 ) -> Result<Vec<Work>> {
+    let Job {
+        lake,
+        raw,
+        recipe,
+        threads,
+        progress,
+    } = *job;
     let mut to_do = Vec::new();
     let mut checks = stream::iter(plan.works.clone())
         .map(|mut work| {
@@ -416,18 +406,20 @@ async fn skip_done(
 }
 
 /// Executes the plan over `to_do`.
-#[allow(clippy::too_many_arguments)]
 async fn run(
-    lake: &Lake,
-    raw: &Path,
-    recipe: &Arc<Recipe>,
+    job: &Job<'_>,
     to_do: &[Work],
     plan: &Plan,
     earlier: &mut Earlier,
-    threads: usize,
-    progress: &dyn Progress,
     report: &mut IngestReport,
 ) -> Result<()> {
+    let Job {
+        lake,
+        raw,
+        recipe,
+        threads,
+        progress,
+    } = *job;
     let physical = assemble(lake.root(), raw, recipe, to_do)?;
     let trials: HashMap<&str, usize> = plan
         .works

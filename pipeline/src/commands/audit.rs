@@ -19,5 +19,7 @@ pub(crate) fn run(ctx: &Context, args: &AuditArgs) -> Result<Status> {
             render::line(format!("CHANGED   {change}"))?;
         }
     }
-    Ok(Status::done_if(again.audit.holds && again.changed.is_empty()))
+    Ok(Status::done_if(
+        again.audit.holds && again.changed.is_empty(),
+    ))
 }

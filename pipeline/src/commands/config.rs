@@ -28,7 +28,11 @@ pub(crate) fn run(ctx: &Context, args: &ConfigArgs) -> Result<Status> {
         render::json(&rows)?;
         return Ok(Status::Done);
     }
-    let mut table = if *origin { TextTable::new(["key", "value", "origin"]) } else { TextTable::new(["key", "value"]) };
+    let mut table = if *origin {
+        TextTable::new(["key", "value", "origin"])
+    } else {
+        TextTable::new(["key", "value"])
+    };
     for (key, value, from) in layers.iter() {
         table.row([key.to_owned(), value.to_string(), from.to_string()]);
     }
@@ -39,11 +43,13 @@ pub(crate) fn run(ctx: &Context, args: &ConfigArgs) -> Result<Status> {
 /// The model of this name.
 pub(crate) fn model_kind(name: &str) -> Result<ModelKind> {
     let parse = |name: &str| {
-        <ModelKind as serde::Deserialize>::deserialize::<serde::de::value::StrDeserializer<'_, ValueError>>(
-            name.into_deserializer(),
-        )
+        <ModelKind as serde::Deserialize>::deserialize::<
+            serde::de::value::StrDeserializer<'_, ValueError>,
+        >(name.into_deserializer())
     };
-    parse(name).map_err(|_| anyhow!("expected eegnet, mindmix, aadnet or bandpower-lr, found the model `{name}`"))
+    parse(name).map_err(|_| {
+        anyhow!("expected eegnet, mindmix, aadnet or bandpower-lr, found the model `{name}`")
+    })
 }
 
 /// Defaults of `model` < file < environment < `--set` < other flags, as layers and as a value.
@@ -53,7 +59,8 @@ pub(crate) fn resolve(
     set: &[String],
     flags: &[(&str, toml::Value)],
 ) -> Result<(Layers, TrainConfig)> {
-    let defaults = Table::try_from(TrainConfig::for_model(model)).context("the default configuration")?;
+    let defaults =
+        Table::try_from(TrainConfig::for_model(model)).context("the default configuration")?;
     let mut layers = Layers::defaults("train", &defaults);
     for (key, example) in OPTIONAL {
         layers.allow(key, toml::Value::Float(example));
@@ -66,8 +73,10 @@ pub(crate) fn resolve(
         let name = key.rsplit('.').next().unwrap_or(key);
         layers.set(key, value.clone(), Origin::Flag(format!("--{name}")))?;
     }
-    let config: TrainConfig =
-        layers.section("train").try_into().context("the training configuration does not hold together")?;
+    let config: TrainConfig = layers
+        .section("train")
+        .try_into()
+        .context("the training configuration does not hold together")?;
     config.check()?;
     Ok((layers, config))
 }

@@ -37,7 +37,11 @@ pub(crate) fn run(ctx: &Context, args: &DatasetsArgs) -> Result<Status> {
         None => list(ctx, &manifests, found.as_ref()),
         Some(DatasetsAction::Show { name }) => {
             let manifest = registry::find(&manifests, name)?;
-            show(ctx, manifest, found.as_ref().and_then(|f| f.get(&manifest.name)))
+            show(
+                ctx,
+                manifest,
+                found.as_ref().and_then(|f| f.get(&manifest.name)),
+            )
         }
     }
 }
@@ -45,24 +49,21 @@ pub(crate) fn run(ctx: &Context, args: &DatasetsArgs) -> Result<Status> {
 async fn found(lake: &Lake) -> Result<BTreeMap<String, Found>> {
     let batches = lake
         .query(
-            "WITH kept AS (
-               SELECT dataset, recording_id, count(*) AS n
-               FROM (SELECT dataset, recording_id, unnest(channels) AS c FROM recordings WHERE status = 'ok')
-               WHERE c['name'] IS NOT NULL AND c['reason'] IS NULL GROUP BY 1, 2)
-             SELECT r.dataset,
-               count(DISTINCT CASE WHEN r.status = 'ok' THEN r.subject END) AS subjects,
-               sum(CASE WHEN r.status = 'ok' THEN 1 ELSE 0 END) AS recordings,
-               sum(CASE WHEN r.status = 'ok' THEN 0 ELSE 1 END) AS rejected,
-               sum(CASE WHEN r.status = 'ok' THEN r.seconds ELSE 0.0 END) / 3600.0 AS hours,
-               coalesce(min(k.n), 0) AS channels_min, coalesce(max(k.n), 0) AS channels_max,
-               coalesce(sum(CAST(r.epochs AS BIGINT)), 0) AS epochs
-             FROM recordings r LEFT JOIN kept k ON r.dataset = k.dataset AND r.recording_id = k.recording_id
-             GROUP BY 1 ORDER BY 1",
+            "SELECT dataset,
+               count(DISTINCT CASE WHEN status = 'ok' THEN subject END) AS subjects,
+               sum(CASE WHEN status = 'ok' THEN 1 ELSE 0 END) AS recordings,
+               sum(CASE WHEN status = 'ok' THEN 0 ELSE 1 END) AS rejected,
+               sum(CASE WHEN status = 'ok' THEN seconds ELSE 0.0 END) / 3600.0 AS hours,
+               CAST(coalesce(min(CASE WHEN status = 'ok' THEN n_channels END), 0) AS BIGINT) AS channels_min,
+               CAST(coalesce(max(CASE WHEN status = 'ok' THEN n_channels END), 0) AS BIGINT) AS channels_max,
+               coalesce(sum(epochs), 0) AS epochs
+             FROM recordings GROUP BY 1 ORDER BY 1",
         )
         .await?;
     let mut all = BTreeMap::new();
     for batch in &batches {
-        let int = |name: &str, row: usize| column(batch, name).as_primitive::<Int64Type>().value(row);
+        let int =
+            |name: &str, row: usize| column(batch, name).as_primitive::<Int64Type>().value(row);
         let hours = column(batch, "hours").as_primitive::<Float64Type>();
         let names = column(batch, "dataset").as_string::<i32>();
         for row in 0..batch.num_rows() {
@@ -85,41 +86,72 @@ async fn found(lake: &Lake) -> Result<BTreeMap<String, Found>> {
 
 /// A column that the query above names.
 fn column<'a>(batch: &'a RecordBatch, name: &str) -> &'a arrow::array::ArrayRef {
-    batch.column_by_name(name).unwrap_or_else(|| unreachable!("the query above yields {name}"))
+    batch
+        .column_by_name(name)
+        .unwrap_or_else(|| unreachable!("the query above yields {name}"))
 }
 
-fn list(ctx: &Context, manifests: &[Manifest], found: Option<&BTreeMap<String, Found>>) -> Result<Status> {
+fn list(
+    ctx: &Context,
+    manifests: &[Manifest],
+    found: Option<&BTreeMap<String, Found>>,
+) -> Result<Status> {
     let others: Vec<&String> = found
         .into_iter()
         .flat_map(|f| f.keys())
         .filter(|name| !manifests.iter().any(|m| m.name == **name))
         .collect();
     if ctx.global.json {
-        let mut rows: Vec<_> = manifests.iter().map(|m| view(m, found.and_then(|f| f.get(&m.name)))).collect();
+        let mut rows: Vec<_> = manifests
+            .iter()
+            .map(|m| view(m, found.and_then(|f| f.get(&m.name))))
+            .collect();
         for name in others {
-            rows.push(serde_json::json!({ "name": name, "found": found.and_then(|f| f.get(name)) }));
+            rows.push(
+                serde_json::json!({ "name": name, "found": found.and_then(|f| f.get(name)) }),
+            );
         }
         render::json(&rows)?;
         return Ok(Status::Done);
     }
-    let mut table =
-        Table::new(["name", "access", "task", "subjects", "recordings", "hours", "channels", "epochs", "rejected"]);
+    let mut table = Table::new([
+        "name",
+        "access",
+        "task",
+        "subjects",
+        "recordings",
+        "hours",
+        "channels",
+        "epochs",
+        "rejected",
+    ]);
     for m in manifests {
         let f = found.and_then(|f| f.get(&m.name));
         table.row([
             m.name.clone(),
             m.access.to_string(),
             m.paper.task.clone().unwrap_or_else(|| "-".into()),
-            of(f.map(|f| f.subjects.to_string()), m.expected.subjects.map(|n| n.to_string())),
-            of(f.map(|f| f.recordings.to_string()), m.expected.recordings.map(|n| n.to_string())),
-            of(f.map(|f| format!("{:.2}", f.hours)), m.expected.hours.map(|h| format!("{h:.2}"))),
+            of(
+                f.map(|f| f.subjects.to_string()),
+                m.expected.subjects.map(|n| n.to_string()),
+            ),
+            of(
+                f.map(|f| f.recordings.to_string()),
+                m.expected.recordings.map(|n| n.to_string()),
+            ),
+            of(
+                f.map(|f| format!("{:.2}", f.hours)),
+                m.expected.hours.map(|h| format!("{h:.2}")),
+            ),
             of(f.map(channels), m.expected.channels.map(|n| n.to_string())),
             f.map_or("-".into(), |f| f.epochs.to_string()),
             f.map_or("-".into(), |f| f.rejected.to_string()),
         ]);
     }
     for name in others {
-        let Some(f) = found.and_then(|f| f.get(name)) else { continue };
+        let Some(f) = found.and_then(|f| f.get(name)) else {
+            continue;
+        };
         table.row([
             name.clone(),
             "-".into(),
@@ -134,14 +166,22 @@ fn list(ctx: &Context, manifests: &[Manifest], found: Option<&BTreeMap<String, F
     }
     render::text(&table.to_string())?;
     render::line(match found {
-        Some(_) => "found in this lake of expected in a complete folder; `-` is nothing found or not known",
-        None => "there is no lake yet: nothing found of expected in a complete folder; `-` is not known",
+        Some(_) => {
+            "found in this lake of expected in a complete folder; `-` is nothing found or not known"
+        }
+        None => {
+            "there is no lake yet: nothing found of expected in a complete folder; `-` is not known"
+        }
     })?;
     Ok(Status::Done)
 }
 
 fn of(found: Option<String>, expected: Option<String>) -> String {
-    format!("{} of {}", found.unwrap_or_else(|| "0".into()), expected.unwrap_or_else(|| "-".into()))
+    format!(
+        "{} of {}",
+        found.unwrap_or_else(|| "0".into()),
+        expected.unwrap_or_else(|| "-".into())
+    )
 }
 
 fn channels(f: &Found) -> String {
@@ -185,7 +225,12 @@ fn show(ctx: &Context, m: &Manifest, found: Option<&Found>) -> Result<Status> {
     facts.row(["licence", &m.licence]);
     facts.row(["access", &m.access.to_string()]);
     facts.row(["classes", &m.labels.join(", ")]);
-    for line in facts.to_string().lines().skip(2).filter(|l| l.contains("  ")) {
+    for line in facts
+        .to_string()
+        .lines()
+        .skip(2)
+        .filter(|l| l.contains("  "))
+    {
         render::line(line)?;
     }
     render::line("")?;
@@ -199,8 +244,12 @@ fn show(ctx: &Context, m: &Manifest, found: Option<&Found>) -> Result<Status> {
     table.row([
         "recordings".to_owned(),
         unknown(),
-        m.expected.recordings.map_or_else(unknown, |n| n.to_string()),
-        found.map_or_else(unknown, |f| format!("{} and {} rejected", f.recordings, f.rejected)),
+        m.expected
+            .recordings
+            .map_or_else(unknown, |n| n.to_string()),
+        found.map_or_else(unknown, |f| {
+            format!("{} and {} rejected", f.recordings, f.rejected)
+        }),
     ]);
     table.row([
         "hours".to_owned(),
@@ -216,10 +265,18 @@ fn show(ctx: &Context, m: &Manifest, found: Option<&Found>) -> Result<Status> {
     ]);
     render::text(&table.to_string())?;
     for d in &m.differences {
-        render::line(format!("\ndifference  {}: {} in the paper, {} in the files: {}", d.what, d.paper, d.files, d.why))?;
+        render::line(format!(
+            "\ndifference  {}: {} in the paper, {} in the files: {}",
+            d.what, d.paper, d.files, d.why
+        ))?;
     }
     for f in &m.faults {
-        render::line(format!("\nknown fault {} [{}; files {}]", f.fault, f.source, f.pattern.as_str()))?;
+        render::line(format!(
+            "\nknown fault {} [{}; files {}]",
+            f.fault,
+            f.source,
+            f.pattern.as_str()
+        ))?;
     }
     Ok(Status::Done)
 }

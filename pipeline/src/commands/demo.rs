@@ -47,7 +47,10 @@ const QUERIES: [(&str, &str); 3] = [
 ];
 
 /// Models and what they are told: few passes, because the demo has five minutes.
-const MODELS: [(&str, &[&str]); 2] = [("eegnet", &[]), ("aadnet", &[])];
+const MODELS: [(&str, &[&str]); 2] = [
+    ("eegnet", &["train.epochs=12", "train.lr=0.002"]),
+    ("aadnet", &["train.epochs=8", "train.warmup=0.5"]),
+];
 
 pub(crate) fn run(mut ctx: Context, args: &DemoArgs) -> Result<Status> {
     let begun = Instant::now();
@@ -55,14 +58,27 @@ pub(crate) fn run(mut ctx: Context, args: &DemoArgs) -> Result<Status> {
     let raw = args.out.join("raw");
     ctx.with_lake(&args.out.join("lake"));
 
-    step("1", "simulate two talkers, four listeners, a known response")?;
-    let config = sim::TwoTalker { seed: args.seed, ..Default::default() };
+    step(
+        "1",
+        "simulate two talkers, four listeners, a known response",
+    )?;
+    let config = sim::TwoTalker {
+        seed: args.seed,
+        ..Default::default()
+    };
     sim::write_bids(&config, &raw)?;
     render::line(format!("raw BIDS folder: {}", raw.display()))?;
 
-    step("2", "ingest: 1-40 Hz, 200 Hz, 2-s epochs, z-score, Parquet shards")?;
+    step(
+        "2",
+        "ingest: 1-40 Hz, 200 Hz, 2-s epochs, z-score, Parquet shards",
+    )?;
     let manifests = ctx.manifests()?;
-    let scan = corpora::scan(registry::find(&manifests, DATASET)?, &raw, &Filter::default())?;
+    let scan = corpora::scan(
+        registry::find(&manifests, DATASET)?,
+        &raw,
+        &Filter::default(),
+    )?;
     let recipe = Recipe::builtin(RECIPE).context("the recipe is built in")?;
     let lake = ctx.lake_or_new()?;
     let ingested = ingest::ingest(&ctx, &lake, scan, &raw, recipe, false)?;
@@ -70,7 +86,10 @@ pub(crate) fn run(mut ctx: Context, args: &DemoArgs) -> Result<Status> {
 
     step("3", "ask the lake")?;
     for (title, query) in QUERIES {
-        render::line(format!("\n{title}:\n  mmpipe --lake {} sql \"{query}\"", lake.root().display()))?;
+        render::line(format!(
+            "\n{title}:\n  mmpipe --lake {} sql \"{query}\"",
+            lake.root().display()
+        ))?;
         ctx.block_on(sql::print(&lake, query, SqlFormat::Table, None, usize::MAX))?;
     }
 
@@ -91,7 +110,10 @@ pub(crate) fn run(mut ctx: Context, args: &DemoArgs) -> Result<Status> {
         names.push(split.name);
     }
 
-    step("5", "train and score two models on each, with their controls")?;
+    step(
+        "5",
+        "train and score two models on each, with their controls",
+    )?;
     let mut summaries = Vec::new();
     for (model, set) in MODELS {
         for name in &names {
@@ -105,7 +127,8 @@ pub(crate) fn run(mut ctx: Context, args: &DemoArgs) -> Result<Status> {
             let (folder, record) = ctx.block_on(train::plan(&ctx, &lake, &asked))?;
             train::fit(&ctx, &lake, &folder, &record)?;
             let controls = [Control::NoiseEeg, Control::LabelPermuted];
-            let summary = evaluate::evaluate(&ctx, &lake, &folder, &record, Scoring::Candidate, &controls)?;
+            let summary =
+                evaluate::evaluate(&ctx, &lake, &folder, &record, Scoring::Candidate, &controls)?;
             render::line("")?;
             evaluate::print(&summary)?;
             summaries.push(summary);
@@ -114,7 +137,11 @@ pub(crate) fn run(mut ctx: Context, args: &DemoArgs) -> Result<Status> {
 
     step("6", "report")?;
     mmpipe_lake::write_file(&args.report, report::render(&summaries).as_bytes())?;
-    render::line(format!("{}  (everything in {})", args.report.display(), render::duration(begun.elapsed().as_secs_f64())))?;
+    render::line(format!(
+        "{}  (everything in {})",
+        args.report.display(),
+        render::duration(begun.elapsed().as_secs_f64())
+    ))?;
     Ok(Status::Done)
 }
 
@@ -132,11 +159,19 @@ fn step(number: &str, what: &str) -> Result<()> {
 fn prepare(out: &Path) -> Result<()> {
     if !simulate::is_empty(out)? {
         if !out.join(MARKER).is_file() {
-            bail!("{} is not empty and no demo made it; name another folder with --out", out.display());
+            bail!(
+                "{} is not empty and no demo made it; name another folder with --out",
+                out.display()
+            );
         }
-        fs::remove_dir_all(out).with_context(|| format!("cannot remove the earlier demo {}", out.display()))?;
+        fs::remove_dir_all(out)
+            .with_context(|| format!("cannot remove the earlier demo {}", out.display()))?;
     }
     fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
-    let marker = format!("{{ \"made_by\": \"mmpipe demo\", \"version\": \"{}\" }}\n", env!("CARGO_PKG_VERSION"));
-    fs::write(out.join(MARKER), marker).with_context(|| format!("cannot write to {}", out.display()))
+    let marker = format!(
+        "{{ \"made_by\": \"mmpipe demo\", \"version\": \"{}\" }}\n",
+        env!("CARGO_PKG_VERSION")
+    );
+    fs::write(out.join(MARKER), marker)
+        .with_context(|| format!("cannot write to {}", out.display()))
 }

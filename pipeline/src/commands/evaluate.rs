@@ -6,10 +6,12 @@ use arrow::datatypes::Float32Type;
 use mmpipe_eval::result::{self, CurvePoint, FoldCurve, RunMeta, RunSummary, ScoreOptions, Scores};
 use mmpipe_lake::Lake;
 use mmpipe_splits as splits;
-use mmpipe_train::{self as train, Control, Fold, ModelKind, Prediction, Silent, Task, TrainConfig};
+use mmpipe_train::{
+    self as train, Control, Fold, ModelKind, Prediction, Silent, Task, TrainConfig,
+};
 
-use super::train::{name_of, open, question};
 use super::Status;
+use super::train::{name_of, open, question};
 use crate::cli::{EvaluateArgs, Scoring};
 use crate::context::Context;
 use crate::render::{self, Table};
@@ -29,7 +31,10 @@ pub(crate) fn run(ctx: &Context, args: &EvaluateArgs) -> Result<Status> {
         render::json(&summary)?;
     } else {
         print(&summary)?;
-        render::line(format!("next        mmpipe report {} -o report.html", record.run))?;
+        render::line(format!(
+            "next        mmpipe report {} -o report.html",
+            record.run
+        ))?;
     }
     Ok(Status::Done)
 }
@@ -44,10 +49,19 @@ pub(super) fn evaluate(
     controls: &[Control],
 ) -> Result<RunSummary> {
     let Some(fits) = folder.fits()? else {
-        bail!("run `{}` is not trained to its end; go on with `mmpipe train --resume {}`", record.run, record.run);
+        bail!(
+            "run `{}` is not trained to its end; go on with `mmpipe train --resume {}`",
+            record.run,
+            record.run
+        );
     };
     let source = open(ctx, lake, record)?;
-    let folds: Vec<Fold> = source.folds().iter().filter(|f| record.folds.contains(&f.fold)).cloned().collect();
+    let folds: Vec<Fold> = source
+        .folds()
+        .iter()
+        .filter(|f| record.folds.contains(&f.fold))
+        .cloned()
+        .collect();
     let cfg = &record.config;
     let scoring = match (scoring, cfg.task()) {
         (Scoring::Candidate, Task::Matching) => "candidate",
@@ -55,11 +69,17 @@ pub(super) fn evaluate(
     };
     let options = ScoreOptions::default();
 
-    let mut notes: Vec<String> = fits.iter().filter(|f| f.control.is_none()).flat_map(|f| f.notes.clone()).collect();
+    let mut notes: Vec<String> = fits
+        .iter()
+        .filter(|f| f.control.is_none())
+        .flat_map(|f| f.notes.clone())
+        .collect();
     let mut wanted = Vec::new();
     for &control in controls {
         if control == Control::LabelPermuted && !record.controls.contains(&control) {
-            notes.push(format!("The control {control} was left out when this run was trained."));
+            notes.push(format!(
+                "The control {control} was left out when this run was trained."
+            ));
         } else {
             wanted.push(control);
         }
@@ -71,8 +91,14 @@ pub(super) fn evaluate(
         .into_iter()
         .map(|(control, set)| (control.map_or_else(String::new, |c| c.to_string()), set))
         .collect();
-    let Some((_, own)) = sets.first() else { bail!("run `{}` has no fold to predict", record.run) };
-    let clearance = ctx.block_on(splits::check_for_training(lake, &record.split, !record.forced.is_empty()))?;
+    let Some((_, own)) = sets.first() else {
+        bail!("run `{}` has no fold to predict", record.run)
+    };
+    let clearance = ctx.block_on(splits::check_for_training(
+        lake,
+        &record.split,
+        !record.forced.is_empty(),
+    ))?;
     let parameters = fits.iter().map(|f| f.parameters).max();
     let meta = RunMeta {
         run: record.run.clone(),
@@ -141,17 +167,34 @@ fn baseline(
     cfg: &TrainConfig,
     folder: &RunFolder,
 ) -> Result<(Vec<Prediction>, Vec<String>)> {
-    let cfg = TrainConfig { seed: cfg.seed, ..TrainConfig::for_model(ModelKind::BandpowerLr) };
+    let cfg = TrainConfig {
+        seed: cfg.seed,
+        ..TrainConfig::for_model(ModelKind::BandpowerLr)
+    };
     let dir = folder.path().join("baseline=bandpower-lr");
     let report = train::run(source, folds, &cfg, &dir, &[], &Silent)?;
     let notes = report.fits.iter().flat_map(|f| f.notes.clone()).collect();
-    Ok((report.predictions.into_iter().flat_map(|(_, p)| p).collect(), notes))
+    Ok((
+        report
+            .predictions
+            .into_iter()
+            .flat_map(|(_, p)| p)
+            .collect(),
+        notes,
+    ))
 }
 
 /// The predictions as a table of the lake.
-fn store(lake: &Lake, record: &RunRecord, scoring: &str, sets: &[(String, Vec<Prediction>)]) -> Result<()> {
-    let rows: Vec<(&str, &Prediction)> =
-        sets.iter().flat_map(|(control, set)| set.iter().map(move |p| (control.as_str(), p))).collect();
+fn store(
+    lake: &Lake,
+    record: &RunRecord,
+    scoring: &str,
+    sets: &[(String, Vec<Prediction>)],
+) -> Result<()> {
+    let rows: Vec<(&str, &Prediction)> = sets
+        .iter()
+        .flat_map(|(control, set)| set.iter().map(move |p| (control.as_str(), p)))
+        .collect();
     let texts = |f: &dyn Fn(&(&str, &Prediction)) -> Option<String>| -> ArrayRef {
         Arc::new(rows.iter().map(f).collect::<StringArray>())
     };
@@ -159,24 +202,37 @@ fn store(lake: &Lake, record: &RunRecord, scoring: &str, sets: &[(String, Vec<Pr
         Arc::new(rows.iter().map(|(_, p)| f(p)).collect::<Int32Array>())
     };
     let scores = ListArray::from_iter_primitive::<Float32Type, _, _>(
-        rows.iter().map(|(_, p)| Some(p.scores.iter().copied().map(Some).collect::<Vec<_>>())),
+        rows.iter()
+            .map(|(_, p)| Some(p.scores.iter().copied().map(Some).collect::<Vec<_>>())),
     );
     let columns: Vec<(&str, ArrayRef)> = vec![
         ("run", texts(&|_| Some(record.run.clone()))),
         ("split", texts(&|_| Some(record.split.clone()))),
         ("fold", ints(&|p| p.fold)),
-        ("epoch_id", Arc::new(rows.iter().map(|(_, p)| p.epoch_id).collect::<UInt64Array>())),
+        (
+            "epoch_id",
+            Arc::new(
+                rows.iter()
+                    .map(|(_, p)| p.epoch_id)
+                    .collect::<UInt64Array>(),
+            ),
+        ),
         ("dataset", texts(&|(_, p)| Some(p.dataset.clone()))),
         ("subject", texts(&|(_, p)| Some(p.subject.clone()))),
         ("trial", ints(&|p| p.trial)),
         ("scoring", texts(&|_| Some(scoring.to_owned()))),
-        ("control", texts(&|(c, _)| (!c.is_empty()).then(|| (*c).to_owned()))),
+        (
+            "control",
+            texts(&|(c, _)| (!c.is_empty()).then(|| (*c).to_owned())),
+        ),
         ("label", ints(&|p| p.label)),
         ("predicted", ints(&|p| p.predicted)),
         ("scores", Arc::new(scores)),
     ];
     let batch = RecordBatch::try_from_iter_with_nullable(
-        columns.into_iter().map(|(name, column)| (name, column, true)),
+        columns
+            .into_iter()
+            .map(|(name, column)| (name, column, true)),
     )?;
     mmpipe_lake::write_table(lake, "predictions", &[("run", &record.run)], &[batch])?;
     Ok(())
@@ -185,13 +241,29 @@ fn store(lake: &Lake, record: &RunRecord, scoring: &str, sets: &[(String, Vec<Pr
 /// The result as text: the score first, beside its controls, its baseline and chance.
 pub(super) fn print(summary: &RunSummary) -> Result<()> {
     let meta = &summary.meta;
-    render::line(format!("{}: {} on {}, split {} ({})", meta.run, meta.model, meta.dataset, meta.split, meta.protocol))?;
+    render::line(format!(
+        "{}: {} on {}, split {} ({})",
+        meta.run, meta.model, meta.dataset, meta.split, meta.protocol
+    ))?;
     render::line(format!("{} Scoring: {}.", meta.question, meta.scoring))?;
     if summary.leaky() {
-        render::line(format!("LEAKY       {}: no evidence of decoding", meta.protocol))?;
+        render::line(format!(
+            "LEAKY       {}: no evidence of decoding",
+            meta.protocol
+        ))?;
     }
     render::line("")?;
-    let mut table = Table::new(["", "bal. acc.", "over folds", "over subjects", "weighted F1", "95 % interval", "p", "chance", "epochs"]);
+    let mut table = Table::new([
+        "",
+        "bal. acc.",
+        "over folds",
+        "over subjects",
+        "weighted F1",
+        "95 % interval",
+        "p",
+        "chance",
+        "epochs",
+    ]);
     let mut row = |name: &str, s: &Scores| {
         let spread = |m: &Option<mmpipe_eval::stats::MeanStd>| {
             m.as_ref().map_or("-".to_owned(), |m| match m.std {
@@ -205,8 +277,12 @@ pub(super) fn print(summary: &RunSummary) -> Result<()> {
             spread(&s.over_folds.balanced_accuracy),
             spread(&s.over_subjects.balanced_accuracy),
             format!("{:.3}", s.weighted_f1),
-            s.interval.as_ref().map_or("-".into(), |i| format!("{:.3} to {:.3}", i.low, i.high)),
-            s.permutation.as_ref().map_or("-".into(), |p| format!("{:.3}", p.p)),
+            s.interval
+                .as_ref()
+                .map_or("-".into(), |i| format!("{:.3} to {:.3}", i.low, i.high)),
+            s.permutation
+                .as_ref()
+                .map_or("-".into(), |p| format!("{:.3}", p.p)),
             format!("{:.3}", s.chance.balanced_accuracy),
             s.n.to_string(),
         ]);

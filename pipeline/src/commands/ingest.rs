@@ -5,8 +5,8 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use mmpipe_corpora::{self as corpora, Filter, Scan, registry};
-use mmpipe_lake::ingest::{self as lake, IngestReport, IngestRequest};
 use mmpipe_lake::Lake;
+use mmpipe_lake::ingest::{self as lake, IngestReport, IngestRequest};
 use mmpipe_signal::recipe::{self, Recipe};
 
 use super::Status;
@@ -17,14 +17,23 @@ use crate::render;
 
 pub(crate) fn run(ctx: &Context, args: &IngestArgs) -> Result<Status> {
     let Some(recipe) = Recipe::builtin(&args.recipe) else {
-        bail!("no recipe `{}`; there are {}", args.recipe, recipe::names().join(", "));
+        bail!(
+            "no recipe `{}`; there are {}",
+            args.recipe,
+            recipe::names().join(", ")
+        );
     };
-    let filter = Filter { subjects: args.subjects.clone() };
+    let filter = Filter {
+        subjects: args.subjects.clone(),
+    };
     let (scan, raw) = match (&args.bids, &args.raw, &args.dataset) {
         (Some(root), _, dataset) => (corpora::scan_bids(root, dataset.as_deref(), &filter)?, root),
         (None, Some(raw), Some(dataset)) => {
             let manifests = ctx.manifests()?;
-            (corpora::scan(registry::find(&manifests, dataset)?, raw, &filter)?, raw)
+            (
+                corpora::scan(registry::find(&manifests, dataset)?, raw, &filter)?,
+                raw,
+            )
         }
         _ => bail!("ingest needs --dataset NAME --raw DIR, or --bids DIR"),
     };
@@ -48,7 +57,13 @@ pub(super) fn ingest(
     dry_run: bool,
 ) -> Result<IngestReport> {
     let bar = Bar::new(0, "ingest", ctx.global.quiet);
-    let request = IngestRequest { scan, raw: raw.to_owned(), recipe, threads: ctx.threads, dry_run };
+    let request = IngestRequest {
+        scan,
+        raw: raw.to_owned(),
+        recipe,
+        threads: ctx.threads,
+        dry_run,
+    };
     let report = ctx.block_on(mmpipe_lake::ingest(lake, request, &IngestBar(&bar)))?;
     bar.finish();
     Ok(report)
@@ -70,17 +85,30 @@ impl lake::Progress for IngestBar<'_> {
         self.0.step(u64::try_from(report.bytes).unwrap_or(0));
         match &report.reason {
             Some(reason) => tracing::info!("{}: {}: {reason}", report.path, report.status),
-            None => tracing::info!("{}: {}, {} epochs", report.path, report.status, report.epochs),
+            None => tracing::info!(
+                "{}: {}, {} epochs",
+                report.path,
+                report.status,
+                report.epochs
+            ),
         }
     }
 }
 
 /// The report as text: totals, then everything that was not used, with the reason.
 pub(super) fn print(report: &IngestReport) -> Result<()> {
-    let subjects: BTreeSet<&str> = report.recordings.iter().filter_map(|r| r.subject.as_deref()).collect();
+    let subjects: BTreeSet<&str> = report
+        .recordings
+        .iter()
+        .filter_map(|r| r.subject.as_deref())
+        .collect();
     let rejected = report.count("rejected");
     let used = report.recordings.len() - rejected;
-    let verb = if report.dry_run { "would ingest" } else { "ingested" };
+    let verb = if report.dry_run {
+        "would ingest"
+    } else {
+        "ingested"
+    };
     render::line(format!(
         "{verb}    {}: {used} recordings of {} subjects, {}, {} epochs (recipe {} {})",
         report.dataset,
@@ -91,11 +119,17 @@ pub(super) fn print(report: &IngestReport) -> Result<()> {
         report.recipe_hash
     ))?;
     if report.skipped() > 0 {
-        render::line(format!("unchanged   {} recordings were already in the lake", report.skipped()))?;
+        render::line(format!(
+            "unchanged   {} recordings were already in the lake",
+            report.skipped()
+        ))?;
     }
     if !report.stimuli.is_empty() {
         let missing = report.stimuli.iter().filter(|s| s.reason.is_some()).count();
-        render::line(format!("sounds      {}, of which {missing} could not be used", report.stimuli.len()))?;
+        render::line(format!(
+            "sounds      {}, of which {missing} could not be used",
+            report.stimuli.len()
+        ))?;
     }
     let mut left: BTreeMap<&str, (i64, f64)> = BTreeMap::new();
     for d in report.recordings.iter().flat_map(|r| &r.dropped) {
@@ -104,10 +138,17 @@ pub(super) fn print(report: &IngestReport) -> Result<()> {
         sum.1 += d.seconds;
     }
     for (reason, (epochs, seconds)) in left {
-        render::line(format!("left out    {} ({epochs} epochs): {reason}", render::duration(seconds)))?;
+        render::line(format!(
+            "left out    {} ({epochs} epochs): {reason}",
+            render::duration(seconds)
+        ))?;
     }
     for r in report.recordings.iter().filter(|r| r.status == "rejected") {
-        render::line(format!("rejected    {}: {}", r.path, r.reason.as_deref().unwrap_or("no reason is known")))?;
+        render::line(format!(
+            "rejected    {}: {}",
+            r.path,
+            r.reason.as_deref().unwrap_or("no reason is known")
+        ))?;
     }
     for s in &report.stimuli {
         if let Some(reason) = &s.reason {
@@ -120,7 +161,11 @@ pub(super) fn print(report: &IngestReport) -> Result<()> {
     }
     for (reason, paths) in ignored {
         let shown = paths.iter().take(3).copied().collect::<Vec<_>>().join(", ");
-        let more = if paths.len() > 3 { format!(" and {} more", paths.len() - 3) } else { String::new() };
+        let more = if paths.len() > 3 {
+            format!(" and {} more", paths.len() - 3)
+        } else {
+            String::new()
+        };
         render::line(format!("ignored     {shown}{more}: {reason}"))?;
     }
     for path in &report.removed {

@@ -19,15 +19,27 @@ const SOUNDS: [&str; 6] = ["wav", "flac", "mp3", "ogg", "oga", "aiff"];
 const LOOK_SECONDS: f64 = 10.0;
 
 pub(crate) fn run(ctx: &Context, args: &InspectArgs) -> Result<Status> {
-    let extension = args.file.extension().and_then(|e| e.to_str()).unwrap_or("").to_lowercase();
+    let extension = args
+        .file
+        .extension()
+        .and_then(|e| e.to_str())
+        .unwrap_or("")
+        .to_lowercase();
     if SOUNDS.contains(&extension.as_str()) && args.file.is_file() {
         return sound(ctx, &args.file);
     }
     let recording = mmpipe_formats::open(&args.file)?;
     let header = recording.header();
     let look = look(recording.as_ref())?;
-    let whole = !header.diagnostics.iter().any(|d| d.severity == Severity::Damaged);
-    let shown = if args.events == 0 { header.annotations.len() } else { args.events };
+    let whole = !header
+        .diagnostics
+        .iter()
+        .any(|d| d.severity == Severity::Damaged);
+    let shown = if args.events == 0 {
+        header.annotations.len()
+    } else {
+        args.events
+    };
     if ctx.global.json {
         let channels: Vec<Value> = header
             .channels
@@ -49,16 +61,28 @@ pub(crate) fn run(ctx: &Context, args: &InspectArgs) -> Result<Status> {
         render::json(&value)?;
         return Ok(Status::done_if(whole));
     }
-    let runs = if header.channels.is_empty() { Vec::new() } else { recording.runs(0) };
+    let runs = if header.channels.is_empty() {
+        Vec::new()
+    } else {
+        recording.runs(0)
+    };
     render::line(format!("file        {}", header.path.display()))?;
-    render::line(format!("container   {} ({})", header.container, render::bytes(header.bytes)))?;
+    render::line(format!(
+        "container   {} ({})",
+        header.container,
+        render::bytes(header.bytes)
+    ))?;
     if let Some(start) = &header.start {
         render::line(format!("start       {start}"))?;
     }
     render::line(format!(
         "length      {}{}",
         render::duration(header.seconds),
-        if runs.len() > 1 { format!(" in {} runs, with gaps between them", runs.len()) } else { String::new() }
+        if runs.len() > 1 {
+            format!(" in {} runs, with gaps between them", runs.len())
+        } else {
+            String::new()
+        }
     ))?;
     render::line(format!("channels    {}", header.channels.len()))?;
     for d in &header.diagnostics {
@@ -70,7 +94,9 @@ pub(crate) fn run(ctx: &Context, args: &InspectArgs) -> Result<Status> {
         render::line(format!("{severity:<11} {} [{}]", d.message, d.code))?;
     }
     render::line("")?;
-    let mut table = Table::new(["#", "raw name", "10-05", "sfreq", "samples", "unit", "mean", "std", "min", "max", "note"]);
+    let mut table = Table::new([
+        "#", "raw name", "10-05", "sfreq", "samples", "unit", "mean", "std", "min", "max", "note",
+    ]);
     for (i, (c, l)) in header.channels.iter().zip(&look).enumerate() {
         let (name, reason) = canonical(&c.name);
         table.row([
@@ -88,7 +114,10 @@ pub(crate) fn run(ctx: &Context, args: &InspectArgs) -> Result<Status> {
         ]);
     }
     render::text(&table.to_string())?;
-    render::line(format!("(mean to max over the first {})", render::duration(LOOK_SECONDS.min(header.seconds))))?;
+    render::line(format!(
+        "(mean to max over the first {})",
+        render::duration(LOOK_SECONDS.min(header.seconds))
+    ))?;
     if !header.annotations.is_empty() {
         render::line("")?;
         let mut table = Table::new(["onset (s)", "duration (s)", "event"]);
@@ -99,7 +128,9 @@ pub(crate) fn run(ctx: &Context, args: &InspectArgs) -> Result<Status> {
         render::text(&table.to_string())?;
         let rest = header.annotations.len().saturating_sub(shown);
         if rest > 0 {
-            render::line(format!("... and {rest} more events (--events 0 prints all)"))?;
+            render::line(format!(
+                "... and {rest} more events (--events 0 prints all)"
+            ))?;
         }
     }
     Ok(Status::done_if(whole))
@@ -109,7 +140,11 @@ fn sound(ctx: &Context, path: &Path) -> Result<Status> {
     let info = audio::probe(path)?;
     let audio = audio::read(path)?;
     let seconds = audio.frames as f64 / f64::from(audio.sfreq.max(1));
-    let peak = audio.samples.iter().flatten().fold(0f32, |m, x| m.max(x.abs()));
+    let peak = audio
+        .samples
+        .iter()
+        .flatten()
+        .fold(0f32, |m, x| m.max(x.abs()));
     if ctx.global.json {
         render::json(&json!({
             "path": path, "container": info.container, "sfreq": audio.sfreq, "channels": audio.channels,
@@ -119,14 +154,26 @@ fn sound(ctx: &Context, path: &Path) -> Result<Status> {
     } else {
         render::line(format!("file        {}", path.display()))?;
         render::line(format!("container   {}", info.container))?;
-        render::line(format!("length      {} ({} frames)", render::duration(seconds), audio.frames))?;
-        render::line(format!("sfreq       {} Hz, {} channels", audio.sfreq, audio.channels))?;
+        render::line(format!(
+            "length      {} ({} frames)",
+            render::duration(seconds),
+            audio.frames
+        ))?;
+        render::line(format!(
+            "sfreq       {} Hz, {} channels",
+            audio.sfreq, audio.channels
+        ))?;
         render::line(format!("peak        {peak:.4} of full scale"))?;
         for d in &audio.diagnostics {
             render::line(format!("note        {} [{}]", d.message, d.code))?;
         }
     }
-    Ok(Status::done_if(!audio.diagnostics.iter().any(|d| d.severity == Severity::Damaged)))
+    Ok(Status::done_if(
+        !audio
+            .diagnostics
+            .iter()
+            .any(|d| d.severity == Severity::Damaged),
+    ))
 }
 
 struct Look {
@@ -166,5 +213,9 @@ fn canonical(raw: &str) -> (Option<&'static str>, Option<String>) {
 }
 
 fn number(x: f64) -> String {
-    if x.is_finite() { format!("{x:.2}") } else { "-".into() }
+    if x.is_finite() {
+        format!("{x:.2}")
+    } else {
+        "-".into()
+    }
 }

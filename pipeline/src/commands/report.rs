@@ -21,9 +21,15 @@ pub(crate) fn run(ctx: &Context, args: &ReportArgs) -> Result<Status> {
     let html = report::render(&summaries);
     mmpipe_lake::write_file(&args.output, html.as_bytes())?;
     if ctx.global.json {
-        render::json(&serde_json::json!({ "report": args.output, "bytes": html.len(), "runs": args.runs }))?;
+        render::json(
+            &serde_json::json!({ "report": args.output, "bytes": html.len(), "runs": args.runs }),
+        )?;
     } else {
-        render::line(format!("report      {} ({})", args.output.display(), render::bytes(html.len() as u64)))?;
+        render::line(format!(
+            "report      {} ({})",
+            args.output.display(),
+            render::bytes(html.len() as u64)
+        ))?;
     }
     Ok(Status::Done)
 }

@@ -12,21 +12,33 @@ use crate::render;
 
 pub(crate) fn run(ctx: &Context, args: &SimulateArgs) -> Result<Status> {
     if !is_empty(&args.out)? {
-        bail!("{} is not empty; name a folder that is absent or empty with --out", args.out.display());
+        bail!(
+            "{} is not empty; name a folder that is absent or empty with --out",
+            args.out.display()
+        );
     }
     let truth = match args.dataset.to_lowercase().as_str() {
         "twotalker" => {
-            let mut config = sim::TwoTalker { seed: args.seed, ..Default::default() };
+            let mut config = sim::TwoTalker {
+                seed: args.seed,
+                ..Default::default()
+            };
             config.subjects = args.subjects.unwrap_or(config.subjects);
             serde_json::to_value(sim::write_bids(&config, &args.out)?)?
         }
         "eegmat" => {
-            let mut config = sim::EegMat { seed: args.seed, ..Default::default() };
+            let mut config = sim::EegMat {
+                seed: args.seed,
+                ..Default::default()
+            };
             config.subjects = args.subjects.unwrap_or(config.subjects);
             serde_json::to_value(sim::eegmat(&config, &args.out)?)?
         }
         "eegmmidb" => {
-            let mut config = sim::EegMmidb { seed: args.seed, ..Default::default() };
+            let mut config = sim::EegMmidb {
+                seed: args.seed,
+                ..Default::default()
+            };
             config.subjects = args.subjects.unwrap_or(config.subjects);
             serde_json::to_value(sim::eegmmidb(&config, &args.out)?)?
         }
@@ -35,7 +47,11 @@ pub(crate) fn run(ctx: &Context, args: &SimulateArgs) -> Result<Status> {
     if ctx.global.json {
         render::json(&truth)?;
     } else {
-        render::line(format!("wrote       {} with known ground truth to {}", args.dataset, args.out.display()))?;
+        render::line(format!(
+            "wrote       {} with known ground truth to {}",
+            args.dataset,
+            args.out.display()
+        ))?;
     }
     Ok(Status::Done)
 }

@@ -25,7 +25,10 @@ pub(crate) fn run(ctx: &Context, args: &SplitArgs) -> Result<Status> {
         render::json(&serde_json::json!({ "split": split.name, "audit": audit }))?;
     } else {
         render::text(&audit.to_string())?;
-        render::line(format!("split       {}  (next: mmpipe train --split {})", split.name, split.name))?;
+        render::line(format!(
+            "split       {}  (next: mmpipe train --split {})",
+            split.name, split.name
+        ))?;
     }
     Ok(Status::done_if(audit.holds))
 }

@@ -35,13 +35,27 @@ pub(crate) fn run(ctx: &Context, args: &SqlArgs) -> Result<Status> {
         bail!("--format parquet needs --output FILE");
     }
     match &args.query {
-        Some(query) => ctx.block_on(print(&lake, query, format, args.output.as_deref(), usize::MAX))?,
+        Some(query) => ctx.block_on(print(
+            &lake,
+            query,
+            format,
+            args.output.as_deref(),
+            usize::MAX,
+        ))?,
         None if io::stdin().is_terminal() => shell(ctx, &lake, format)?,
         None => {
             let mut text = String::new();
-            io::stdin().read_to_string(&mut text).context("cannot read the query from standard input")?;
+            io::stdin()
+                .read_to_string(&mut text)
+                .context("cannot read the query from standard input")?;
             for query in statements(&text) {
-                ctx.block_on(print(&lake, &query, format, args.output.as_deref(), usize::MAX))?;
+                ctx.block_on(print(
+                    &lake,
+                    &query,
+                    format,
+                    args.output.as_deref(),
+                    usize::MAX,
+                ))?;
             }
         }
     }
@@ -70,13 +84,20 @@ pub(crate) async fn print(
 fn plain(error: impl std::fmt::Display) -> anyhow::Error {
     let text = error.to_string();
     let first = text.lines().next().unwrap_or_default();
-    let first = first.strip_prefix("Error during planning: ").unwrap_or(first);
+    let first = first
+        .strip_prefix("Error during planning: ")
+        .unwrap_or(first);
     let first = first.strip_prefix("Schema error: ").unwrap_or(first);
     anyhow::anyhow!("{}", first.trim_end_matches('.'))
 }
 
 enum Sink {
-    Table { table: Table, rows: usize, most: usize, out: Box<dyn Write> },
+    Table {
+        table: Table,
+        rows: usize,
+        most: usize,
+        out: Box<dyn Write>,
+    },
     Csv(arrow::csv::Writer<Box<dyn Write>>),
     Json(arrow::json::ArrayWriter<Box<dyn Write>>),
     Ndjson(arrow::json::LineDelimitedWriter<Box<dyn Write>>),
@@ -84,8 +105,15 @@ enum Sink {
 }
 
 impl Sink {
-    fn new(format: SqlFormat, schema: &SchemaRef, output: Option<&Path>, most: usize) -> Result<Self> {
-        let create = |path: &Path| File::create(path).with_context(|| format!("cannot write {}", path.display()));
+    fn new(
+        format: SqlFormat,
+        schema: &SchemaRef,
+        output: Option<&Path>,
+        most: usize,
+    ) -> Result<Self> {
+        let create = |path: &Path| {
+            File::create(path).with_context(|| format!("cannot write {}", path.display()))
+        };
         let open = || -> Result<Box<dyn Write>> {
             Ok(match output {
                 Some(path) => Box::new(BufWriter::new(create(path)?)),
@@ -99,23 +127,39 @@ impl Sink {
                 most,
                 out: open()?,
             },
-            SqlFormat::Csv => Sink::Csv(arrow::csv::WriterBuilder::new().with_header(true).build(open()?)),
+            SqlFormat::Csv => Sink::Csv(
+                arrow::csv::WriterBuilder::new()
+                    .with_header(true)
+                    .build(open()?),
+            ),
             SqlFormat::Json => Sink::Json(arrow::json::ArrayWriter::new(open()?)),
             SqlFormat::Ndjson => Sink::Ndjson(arrow::json::LineDelimitedWriter::new(open()?)),
             SqlFormat::Parquet => {
                 let path = output.context("--format parquet needs --output FILE")?;
-                Sink::Parquet(Box::new(ArrowWriter::try_new(create(path)?, schema.clone(), None)?))
+                Sink::Parquet(Box::new(ArrowWriter::try_new(
+                    create(path)?,
+                    schema.clone(),
+                    None,
+                )?))
             }
         })
     }
 
     fn batch(&mut self, batch: &RecordBatch) -> Result<()> {
         match self {
-            Sink::Table { table, rows, most, .. } => {
+            Sink::Table {
+                table, rows, most, ..
+            } => {
                 for row in 0..batch.num_rows() {
                     *rows += 1;
                     if *rows <= *most {
-                        table.row(batch.columns().iter().map(|c| cell::show(c, row)).collect::<Result<Vec<_>>>()?);
+                        table.row(
+                            batch
+                                .columns()
+                                .iter()
+                                .map(|c| cell::show(c, row))
+                                .collect::<Result<Vec<_>>>()?,
+                        );
                     }
                 }
                 Ok(())
@@ -129,12 +173,20 @@ impl Sink {
 
     fn finish(self) -> Result<()> {
         match self {
-            Sink::Table { table, rows, most, mut out } => {
+            Sink::Table {
+                table,
+                rows,
+                most,
+                mut out,
+            } => {
                 write!(out, "{table}")?;
                 let rest = rows.saturating_sub(most);
                 match rest {
                     0 => writeln!(out, "({rows} {})", if rows == 1 { "row" } else { "rows" })?,
-                    _ => writeln!(out, "({rows} rows, {rest} not shown; add LIMIT or --format csv)")?,
+                    _ => writeln!(
+                        out,
+                        "({rows} rows, {rest} not shown; add LIMIT or --format csv)"
+                    )?,
                 }
                 Ok(out.flush()?)
             }
@@ -177,16 +229,28 @@ mod cell {
             _ => None,
         };
         if let Some(items) = list {
-            let mut shown = (0..items.len().min(LIST_ITEMS)).map(|i| show(&items, i)).collect::<Result<Vec<_>>>()?;
+            let mut shown = (0..items.len().min(LIST_ITEMS))
+                .map(|i| show(&items, i))
+                .collect::<Result<Vec<_>>>()?;
             if items.len() > LIST_ITEMS {
                 shown.push(format!(".. {} items", items.len()));
             }
             return Ok(format!("[{}]", shown.join(", ")));
         }
         match column.data_type() {
-            DataType::Float64 => Ok(float(column.as_primitive::<arrow::datatypes::Float64Type>().value(row))),
-            DataType::Float32 => Ok(float(f64::from(column.as_primitive::<arrow::datatypes::Float32Type>().value(row)))),
-            _ => Ok(ArrayFormatter::try_new(column, &FormatOptions::default())?.value(row).to_string()),
+            DataType::Float64 => Ok(float(
+                column
+                    .as_primitive::<arrow::datatypes::Float64Type>()
+                    .value(row),
+            )),
+            DataType::Float32 => Ok(float(f64::from(
+                column
+                    .as_primitive::<arrow::datatypes::Float32Type>()
+                    .value(row),
+            ))),
+            _ => Ok(ArrayFormatter::try_new(column, &FormatOptions::default())?
+                .value(row)
+                .to_string()),
         }
     }
 
@@ -224,7 +288,10 @@ fn statements(text: &str) -> Vec<String> {
             last.push(c);
         }
     }
-    all.retain(|s| s.lines().any(|l| !l.trim().is_empty() && !l.trim().starts_with("--")));
+    all.retain(|s| {
+        s.lines()
+            .any(|l| !l.trim().is_empty() && !l.trim().starts_with("--"))
+    });
     all
 }
 
@@ -238,10 +305,16 @@ fn shell(ctx: &Context, lake: &Lake, format: SqlFormat) -> Result<()> {
     {
         tracing::warn!("cannot read the shell's history {}: {e}", path.display());
     }
-    eprintln!("tables: eeg, eeg_channels, recordings, audio, stimuli, splits, predictions. End a query with `;`, leave with ctrl-D.");
+    eprintln!(
+        "tables: eeg, eeg_channels, recordings, audio, stimuli, splits, predictions. End a query with `;`, leave with ctrl-D."
+    );
     let mut pending = String::new();
     loop {
-        let prompt = if pending.is_empty() { "mmpipe> " } else { "   ...> " };
+        let prompt = if pending.is_empty() {
+            "mmpipe> "
+        } else {
+            "   ...> "
+        };
         match editor.readline(prompt) {
             Ok(line) => {
                 if pending.is_empty() && matches!(line.trim(), "quit" | "exit" | "\\q") {
@@ -268,7 +341,10 @@ fn shell(ctx: &Context, lake: &Lake, format: SqlFormat) -> Result<()> {
         }
     }
     if let Some(path) = &history {
-        let saved = path.parent().map_or(Ok(()), std::fs::create_dir_all).map_err(ReadlineError::Io);
+        let saved = path
+            .parent()
+            .map_or(Ok(()), std::fs::create_dir_all)
+            .map_err(ReadlineError::Io);
         if let Err(e) = saved.and_then(|()| editor.save_history(path)) {
             tracing::warn!("cannot keep the shell's history in {}: {e}", path.display());
         }
@@ -279,7 +355,9 @@ fn shell(ctx: &Context, lake: &Lake, format: SqlFormat) -> Result<()> {
 /// Where the shell keeps its history: below the user's state folder.
 fn history_file() -> Option<std::path::PathBuf> {
     let state = std::env::var_os("XDG_STATE_HOME").map(std::path::PathBuf::from);
-    let state = state.or_else(|| std::env::var_os("HOME").map(|h| std::path::PathBuf::from(h).join(".local/state")))?;
+    let state = state.or_else(|| {
+        std::env::var_os("HOME").map(|h| std::path::PathBuf::from(h).join(".local/state"))
+    })?;
     Some(state.join("mmpipe").join("sql-history"))
 }
 
@@ -289,7 +367,9 @@ mod tests {
 
     #[test]
     fn a_semicolon_in_quotes_or_comments_does_not_end_a_statement() {
-        let found = statements("SELECT ';' AS a; -- no ; here\nSELECT \"b;\" FROM t;\n\n-- only a comment\n");
+        let found = statements(
+            "SELECT ';' AS a; -- no ; here\nSELECT \"b;\" FROM t;\n\n-- only a comment\n",
+        );
         assert_eq!(found.len(), 2);
         assert_eq!(found[0], "SELECT ';' AS a");
         assert!(found[1].contains("FROM t"));

@@ -25,7 +25,18 @@ pub(crate) fn run(ctx: &Context, args: &TrainArgs) -> Result<Status> {
         render::json(&serde_json::json!({ "run": record.run, "record": record, "fits": fits }))?;
         return Ok(Status::Done);
     }
-    let mut table = Table::new(["fold", "control", "train", "val", "test", "best pass", "val loss", "val bal. acc.", "ended", "seconds"]);
+    let mut table = Table::new([
+        "fold",
+        "control",
+        "train",
+        "val",
+        "test",
+        "best pass",
+        "val loss",
+        "val bal. acc.",
+        "ended",
+        "seconds",
+    ]);
     for f in &fits {
         table.row([
             f.fold.to_string(),
@@ -35,7 +46,8 @@ pub(crate) fn run(ctx: &Context, args: &TrainArgs) -> Result<Status> {
             f.n_test.to_string(),
             f.best_epoch.to_string(),
             f.best_val_loss.map_or("-".into(), |x| format!("{x:.4}")),
-            f.best_val_balanced_accuracy.map_or("-".into(), |x| format!("{x:.3}")),
+            f.best_val_balanced_accuracy
+                .map_or("-".into(), |x| format!("{x:.3}")),
             format!("{:?}", f.ended).to_lowercase(),
             format!("{:.1}", f.seconds),
         ]);
@@ -47,14 +59,24 @@ pub(crate) fn run(ctx: &Context, args: &TrainArgs) -> Result<Status> {
         render::line(format!("note        {note}"))?;
     }
     if record.leaky {
-        render::line(format!("LEAKY       {}: what this run scores is no evidence of decoding", record.protocol))?;
+        render::line(format!(
+            "LEAKY       {}: what this run scores is no evidence of decoding",
+            record.protocol
+        ))?;
     }
-    render::line(format!("run         {}  (next: mmpipe evaluate --run {})", record.run, record.run))?;
+    render::line(format!(
+        "run         {}  (next: mmpipe evaluate --run {})",
+        record.run, record.run
+    ))?;
     Ok(Status::Done)
 }
 
 /// Decides what to train and stores the decision before anything is trained.
-pub(super) async fn plan(ctx: &Context, lake: &Lake, args: &TrainArgs) -> Result<(RunFolder, RunRecord)> {
+pub(super) async fn plan(
+    ctx: &Context,
+    lake: &Lake,
+    args: &TrainArgs,
+) -> Result<(RunFolder, RunRecord)> {
     let split = match &args.split {
         Some(name) => splits::load(lake, name).await?,
         None => only_split(lake, args.dataset.as_deref()).await?,
@@ -62,7 +84,11 @@ pub(super) async fn plan(ctx: &Context, lake: &Lake, args: &TrainArgs) -> Result
     if let Some(dataset) = &args.dataset
         && !dataset.eq_ignore_ascii_case(&split.dataset)
     {
-        bail!("split `{}` is of the data set {}, not of {dataset}", split.name, split.dataset);
+        bail!(
+            "split `{}` is of the data set {}, not of {dataset}",
+            split.name,
+            split.dataset
+        );
     }
     let clearance = splits::check_for_training(lake, &split.name, args.allow_leaky).await?;
     let audit = clearance.audit.clone();
@@ -71,7 +97,12 @@ pub(super) async fn plan(ctx: &Context, lake: &Lake, args: &TrainArgs) -> Result
         None => {
             let model = default_model(lake, &split.dataset).await?;
             if !ctx.global.quiet {
-                eprintln!("training {} on {} with the split {}", name_of(model), split.dataset, split.name);
+                eprintln!(
+                    "training {} on {} with the split {}",
+                    name_of(model),
+                    split.dataset,
+                    split.name
+                );
             }
             model
         }
@@ -89,11 +120,17 @@ pub(super) async fn plan(ctx: &Context, lake: &Lake, args: &TrainArgs) -> Result
     let mut folds: Vec<i32> = source.folds().iter().map(|f| f.fold).collect();
     if let Some(wanted) = &args.folds {
         if let Some(absent) = wanted.iter().find(|f| !folds.contains(f)) {
-            bail!("split `{}` has no fold {absent}; it has {folds:?}", split.name);
+            bail!(
+                "split `{}` has no fold {absent}; it has {folds:?}",
+                split.name
+            );
         }
         folds.retain(|f| wanted.contains(f));
     }
-    let run = args.name.clone().unwrap_or_else(|| format!("{}-{}", name_of(cfg.model), split.name));
+    let run = args
+        .name
+        .clone()
+        .unwrap_or_else(|| format!("{}-{}", name_of(cfg.model), split.name));
     let record = RunRecord {
         format: RunRecord::FORMAT,
         run: run.clone(),
@@ -107,7 +144,11 @@ pub(super) async fn plan(ctx: &Context, lake: &Lake, args: &TrainArgs) -> Result
         forced: clearance.forced,
         classes: source.class_names(cfg.task()),
         folds,
-        controls: if args.no_controls { Vec::new() } else { vec![Control::LabelPermuted] },
+        controls: if args.no_controls {
+            Vec::new()
+        } else {
+            vec![Control::LabelPermuted]
+        },
         config: cfg,
         data_digest: source.digest().to_owned(),
         version: env!("CARGO_PKG_VERSION").into(),
@@ -127,11 +168,28 @@ pub(super) async fn plan(ctx: &Context, lake: &Lake, args: &TrainArgs) -> Result
 }
 
 /// Trains what the record asks for; folds that are done are not done again.
-pub(super) fn fit(ctx: &Context, lake: &Lake, folder: &RunFolder, record: &RunRecord) -> Result<Vec<FitReport>> {
+pub(super) fn fit(
+    ctx: &Context,
+    lake: &Lake,
+    folder: &RunFolder,
+    record: &RunRecord,
+) -> Result<Vec<FitReport>> {
     let source = open(ctx, lake, record)?;
-    let folds: Vec<_> = source.folds().iter().filter(|f| record.folds.contains(&f.fold)).cloned().collect();
+    let folds: Vec<_> = source
+        .folds()
+        .iter()
+        .filter(|f| record.folds.contains(&f.fold))
+        .cloned()
+        .collect();
     let bar = TrainingBar::new(&record.run, ctx.global.quiet);
-    let report = train::run(&source, &folds, &record.config, folder.path(), &record.controls, &bar)?;
+    let report = train::run(
+        &source,
+        &folds,
+        &record.config,
+        folder.path(),
+        &record.controls,
+        &bar,
+    )?;
     bar.finish();
     folder.write_fits(&report.fits)?;
     Ok(report.fits)
@@ -143,11 +201,19 @@ pub(super) fn open(ctx: &Context, lake: &Lake, record: &RunRecord) -> Result<Lak
     let clearance = ctx.block_on(splits::check_for_training(lake, &record.split, allowed))?;
     let split = clearance.split;
     if clearance.audit.assignments_digest != record.split_digest {
-        bail!("split `{}` changed since run `{}` was started; train a new run on it", record.split, record.run);
+        bail!(
+            "split `{}` changed since run `{}` was started; train a new run on it",
+            record.split,
+            record.run
+        );
     }
     let source = ctx.block_on(LakeSource::open(lake, &split, record.config.task()))?;
     if source.digest() != record.data_digest {
-        bail!("the epochs of {} changed since run `{}` was started; train a new run", record.dataset, record.run);
+        bail!(
+            "the epochs of {} changed since run `{}` was started; train a new run",
+            record.dataset,
+            record.run
+        );
     }
     Ok(source)
 }
@@ -173,8 +239,14 @@ async fn default_model(lake: &Lake, dataset: &str) -> Result<ModelKind> {
     let batches = lake
         .query(&format!("SELECT count(*) > 0 AS paired FROM eeg WHERE dataset = '{quoted}' AND cardinality(stimuli) > 1"))
         .await?;
-    let paired = batches.first().is_some_and(|b| b.num_rows() > 0 && b.column(0).as_boolean().value(0));
-    Ok(if paired { ModelKind::Aadnet } else { ModelKind::Eegnet })
+    let paired = batches
+        .first()
+        .is_some_and(|b| b.num_rows() > 0 && b.column(0).as_boolean().value(0));
+    Ok(if paired {
+        ModelKind::Aadnet
+    } else {
+        ModelKind::Eegnet
+    })
 }
 
 /// The model's name as typed.

@@ -50,28 +50,48 @@ pub struct ChannelRow {
 
 /// A row of `recordings`; the columns are described in `schemas/recordings.toml`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[allow(missing_docs)]
 pub struct RecordingRow {
+    /// Name of the shard in eeg.
     pub recording_id: String,
+    /// Data set.
     pub dataset: String,
+    /// Subject label; null for a file that could not be placed.
     pub subject: Option<String>,
+    /// Session label.
     pub session: Option<String>,
+    /// Run label.
     pub run: Option<String>,
+    /// Relative to the raw folder, with / between parts.
     pub path: String,
+    /// File format, as read.
     pub container: Option<String>,
+    /// Size of the raw file.
     pub bytes: i64,
+    /// Of the raw files, in the reader's order; null when unreadable.
     pub sha256: Option<String>,
+    /// Samples a second of the EEG channels in the raw file.
     pub sfreq: Option<f64>,
+    /// Channels kept.
     pub n_channels: Option<i32>,
+    /// Recorded time, gaps left out.
     pub seconds: f64,
+    /// Every channel of the file: its canonical name, or the reason why it is not in eeg.
     pub channels: Vec<ChannelRow>,
+    /// Epochs written.
     pub epochs: i64,
+    /// Time that is in no epoch, by reason; epochs × epoch length + these seconds = seconds.
     pub dropped: Vec<Dropped>,
+    /// Ok or rejected.
     pub status: String,
+    /// Why it was rejected, or notes on an accepted file.
     pub reason: Option<String>,
+    /// Preprocessing recipe.
     pub recipe: String,
+    /// Hash of the recipe's values.
     pub recipe_hash: String,
+    /// Version of the code that wrote the shard.
     pub version: String,
+    /// Hash of the trials and channels asked for.
     pub plan_hash: String,
 }
 
