@@ -48,7 +48,10 @@ const QUERIES: [(&str, &str); 3] = [
 
 /// Models and what they are told: few passes, because the demo has five minutes.
 const MODELS: [(&str, &[&str]); 2] = [
-    ("eegnet", &["train.epochs=12", "train.lr=0.002"]),
+    (
+        "eegnet",
+        &["train.epochs=15", "train.lr=0.003", "train.dropout=0.25"],
+    ),
     ("aadnet", &["train.epochs=8", "train.warmup=0.5"]),
 ];
 
