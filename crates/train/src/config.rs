@@ -195,19 +195,26 @@ impl Default for TrainConfig {
 impl TrainConfig {
     /// The defaults for one model: learning rate, decay and batch as the model's own papers have
     /// them where they say so (models: EEGNet 1e-3; AADNet 5e-5 to 1e-3, we take 1e-3 for its
-    /// 14,000 weights; the MindMix encoder 1e-4 with decay 0.05).
+    /// 14,000 weights; the MindMix encoder 1e-4 with decay 0.05). Classifiers are chosen by
+    /// balanced accuracy: their training loss weights classes, the validation loss does not, and
+    /// would prefer a checkpoint that answers the larger class.
     pub fn for_model(model: ModelKind) -> Self {
         let base = Self {
             model,
             ..Self::default()
         };
         match model {
-            ModelKind::Eegnet | ModelKind::BandpowerLr => base,
+            ModelKind::BandpowerLr => base,
+            ModelKind::Eegnet => Self {
+                select: Select::BalancedAccuracy,
+                ..base
+            },
             ModelKind::Aadnet => Self { epochs: 30, ..base },
             ModelKind::Mindmix => Self {
                 lr: 1e-4,
                 weight_decay: 0.05,
                 epochs: 30,
+                select: Select::BalancedAccuracy,
                 ..base
             },
         }
