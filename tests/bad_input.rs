@@ -118,7 +118,7 @@ fn a_full_disk_leaves_nothing_partial_and_the_next_run_completes() {
     corpus(&scratch);
     // A limit on the size of any file stands in for a full disk; its signal is ignored, so that
     // writes fail with an error as they would there.
-    let script = "trap '' XFSZ; ulimit -f 200; exec \"$0\" \"$@\"";
+    let script = "trap '' XFSZ; ulimit -f 60; exec \"$0\" \"$@\"";
     let output = std::process::Command::new("bash")
         .args([
             "-c",
