@@ -1,12 +1,10 @@
 //! Bad input: a clear row and exit code 1; what is good is still ingested; nothing partial is
 //! visible; the next run completes it.
 
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use support::Scratch;
+use crate::support::Scratch;
 
 /// A miniature EEGMat and the paths of its recordings.
 fn corpus(scratch: &Scratch) -> Vec<PathBuf> {
@@ -204,7 +202,7 @@ fn a_kill_at_any_moment_leaves_nothing_partial() {
 
 #[test]
 fn a_damaged_transfer_is_rejected() {
-    let Some(raw) = support::real("physionet-eegmmidb-S001/as-committed-crlf") else {
+    let Some(raw) = crate::support::real("physionet-eegmmidb-S001/as-committed-crlf") else {
         return;
     };
     let scratch = Scratch::new();

@@ -1,8 +1,6 @@
 //! The command line's own words: help, usage errors, errors before any work.
 
-mod support;
-
-use support::Scratch;
+use crate::support::Scratch;
 
 const COMMANDS: [&str; 12] = [
     "datasets", "inspect", "ingest", "sql", "split", "audit", "train", "evaluate", "report",

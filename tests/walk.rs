@@ -1,9 +1,7 @@
 //! One recording from disk to report, through the binary, on corpora whose truth is known.
 
-mod support;
-
+use crate::support::{Scratch, real};
 use serde_json::json;
-use support::{Scratch, real};
 
 /// EEGMat in miniature: labels, subjects, channels and epochs are the planted ones, and a run
 /// goes from raw files to a page.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// The real recordings beside the project, or `None` with a printed reason.
-pub fn real(folder: &str) -> Option<PathBuf> {
+pub(crate) fn real(folder: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../shared/real")
         .join(folder);
@@ -19,30 +19,30 @@ pub fn real(folder: &str) -> Option<PathBuf> {
 }
 
 /// A scratch folder with a lake in it.
-pub struct Scratch {
+pub(crate) struct Scratch {
     dir: tempfile::TempDir,
 }
 
 impl Scratch {
     /// A new, empty one.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Scratch {
             dir: tempfile::tempdir().expect("a scratch folder"),
         }
     }
 
     /// A path inside.
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// The lake.
-    pub fn lake(&self) -> PathBuf {
+    pub(crate) fn lake(&self) -> PathBuf {
         self.path("lake")
     }
 
     /// The binary with this scratch's lake and no configuration from outside.
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mmpipe"));
         command.current_dir(self.dir.path()).args(args);
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MMPIPE")) {
@@ -55,20 +55,20 @@ impl Scratch {
     }
 
     /// Runs the binary.
-    pub fn run(&self, args: &[&str]) -> Ran {
+    pub(crate) fn run(&self, args: &[&str]) -> Ran {
         let output = self.command(args).output().expect("the binary starts");
         Ran::new(args, output, self.dir.path())
     }
 
     /// Runs the binary, which must succeed; its standard output.
-    pub fn ok(&self, args: &[&str]) -> String {
+    pub(crate) fn ok(&self, args: &[&str]) -> String {
         let ran = self.run(args);
         assert_eq!(ran.code, 0, "{ran}");
         ran.stdout
     }
 
     /// As [`Scratch::ok`] with `--json`, parsed.
-    pub fn json(&self, args: &[&str]) -> serde_json::Value {
+    pub(crate) fn json(&self, args: &[&str]) -> serde_json::Value {
         let mut args = args.to_vec();
         args.push("--json");
         let text = self.ok(&args);
@@ -77,7 +77,7 @@ impl Scratch {
     }
 
     /// The rows of a query as JSON objects.
-    pub fn sql(&self, query: &str) -> Vec<serde_json::Value> {
+    pub(crate) fn sql(&self, query: &str) -> Vec<serde_json::Value> {
         let text = self.ok(&["sql", "--format", "json", query]);
         serde_json::from_str(&text)
             .unwrap_or_else(|e| panic!("{query} gave no JSON ({e}):\n{text}"))
@@ -85,11 +85,11 @@ impl Scratch {
 }
 
 /// What a call of the binary did. Paths of the scratch folder read `SCRATCH`.
-pub struct Ran {
-    pub args: Vec<String>,
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ran {
+    pub(crate) args: Vec<String>,
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Ran {
