@@ -112,19 +112,19 @@ pub fn canonical(raw: &str) -> Electrode {
         Some((front, n)) if is_number(n) && front.contains('-') => front,
         _ => stripped,
     };
-    if let Some((active, reference)) = unnumbered.rsplit_once('-') {
-        if let Some(name) = place(active) {
-            let refers_to_ear = |r: &str| place(r).is_some_and(is_reference);
-            if is_reference_word(reference) || (refers_to_ear(reference) && !is_reference(name)) {
-                return Electrode::Name(name);
-            }
-            if place(reference).is_some() {
-                return Electrode::Unknown {
-                    reason: format!(
-                        "`{label}` is the difference of two electrodes and has no single place"
-                    ),
-                };
-            }
+    if let Some((active, reference)) = unnumbered.rsplit_once('-')
+        && let Some(name) = place(active)
+    {
+        let refers_to_ear = |r: &str| place(r).is_some_and(is_reference);
+        if is_reference_word(reference) || (refers_to_ear(reference) && !is_reference(name)) {
+            return Electrode::Name(name);
+        }
+        if place(reference).is_some() {
+            return Electrode::Unknown {
+                reason: format!(
+                    "`{label}` is the difference of two electrodes and has no single place"
+                ),
+            };
         }
     }
     Electrode::Unknown {

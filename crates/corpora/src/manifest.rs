@@ -268,7 +268,7 @@ impl Keep {
         Keep::Drop
     }
 
-    fn keep() -> Self {
+    fn kept() -> Self {
         Keep::Keep
     }
 }
@@ -304,7 +304,7 @@ pub struct ChannelRules {
     #[serde(default = "Keep::drop")]
     pub references: Keep,
     /// Channels that channels.tsv marks bad (BIDS).
-    #[serde(default = "Keep::keep")]
+    #[serde(default = "Keep::kept")]
     pub bad: Keep,
 }
 

@@ -98,7 +98,7 @@ enum Sink {
         most: usize,
         out: Box<dyn Write>,
     },
-    Csv(arrow::csv::Writer<Box<dyn Write>>),
+    Csv(Box<arrow::csv::Writer<Box<dyn Write>>>),
     Json(arrow::json::ArrayWriter<Box<dyn Write>>),
     Ndjson(arrow::json::LineDelimitedWriter<Box<dyn Write>>),
     Parquet(Box<ArrowWriter<File>>),
@@ -127,11 +127,11 @@ impl Sink {
                 most,
                 out: open()?,
             },
-            SqlFormat::Csv => Sink::Csv(
+            SqlFormat::Csv => Sink::Csv(Box::new(
                 arrow::csv::WriterBuilder::new()
                     .with_header(true)
                     .build(open()?),
-            ),
+            )),
             SqlFormat::Json => Sink::Json(arrow::json::ArrayWriter::new(open()?)),
             SqlFormat::Ndjson => Sink::Ndjson(arrow::json::LineDelimitedWriter::new(open()?)),
             SqlFormat::Parquet => {

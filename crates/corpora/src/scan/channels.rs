@@ -193,7 +193,7 @@ fn set_kind(
     let typed = declared.and_then(|d| d.get("type"));
     let known = typed.and_then(|t| kind_of_type(t));
     if let (Some(typed), None) = (typed, known) {
-        notes.push(Note::note(
+        notes.push(Note::remark(
             path,
             "channel-type-unknown",
             format!(
@@ -206,7 +206,7 @@ fn set_kind(
         row.kind = (*kind).to_owned();
         row.reason = Some(reason.clone());
         if known == Some("eeg") {
-            notes.push(Note::note(
+            notes.push(Note::remark(
                 path,
                 "channel-type-conflict",
                 format!(
@@ -245,7 +245,7 @@ fn set_unit(
     } else if row.to_microvolts.is_none() {
         row.to_microvolts = units.and_then(|u| microvolts(u));
         if let (Some(units), Some(_)) = (units, row.to_microvolts) {
-            notes.push(Note::note(
+            notes.push(Note::remark(
                 path,
                 "unit-from-side-car",
                 format!(

@@ -11,7 +11,7 @@ pub(super) struct Note {
 
 impl Note {
     /// Worth knowing; nothing is lost.
-    pub(super) fn note(path: &str, code: &str, message: String) -> Self {
+    pub(super) fn remark(path: &str, code: &str, message: String) -> Self {
         Self::new(path, "note", code, message)
     }
 

@@ -52,7 +52,7 @@ pub(super) fn scan(manifest: &Manifest, raw: &Path, filter: &Filter) -> Result<S
         for fault in &manifest.faults {
             if file.kind.is_some() && fault.pattern.is_match(&file.path) {
                 let message = format!("{} ({})", fault.fault, fault.source);
-                notes.push(Note::note(&file.path, "known-fault", message));
+                notes.push(Note::remark(&file.path, "known-fault", message));
             }
         }
         let Some((result, more)) = result else {

@@ -108,7 +108,7 @@ fn delimited(text: &str, delimiter: u8) -> Result<Vec<Cells>, String> {
         let cells = header.iter().enumerate().map(|(i, column)| {
             let value = record
                 .get(i)
-                .filter(|v| !v.is_empty() && !(delimiter == b'\t' && *v == "n/a"));
+                .filter(|v| !(v.is_empty() || delimiter == b'\t' && *v == "n/a"));
             (column.clone(), value.map(str::to_owned))
         });
         rows.push(cells.collect());

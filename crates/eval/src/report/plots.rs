@@ -105,9 +105,12 @@ pub(super) fn overview(out: &mut String, runs: &[RunSummary]) {
 }
 
 /// Loss and validation balanced accuracy by epoch, one thin line a fold.
+/// Points of a line in data units.
+type Line = Vec<(f64, f64)>;
+
 pub(super) fn curves(out: &mut String, id: &str, curves: &[FoldCurve], chance: f64) {
     out.push_str("<div class=\"pair\">\n");
-    let losses = |c: &FoldCurve| -> (Vec<(f64, f64)>, Vec<(f64, f64)>) {
+    let losses = |c: &FoldCurve| -> (Line, Line) {
         let points = |pick: fn(&crate::result::CurvePoint) -> Option<f64>| {
             c.points
                 .iter()

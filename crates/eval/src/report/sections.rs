@@ -13,9 +13,9 @@ pub(super) fn head(out: &mut String, title: &str, runs: &[RunSummary]) {
     if leaky > 0 {
         line.push_str(&format!(", {leaky} of them on a leaky split"));
     }
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "<header><h1>{}</h1><p>mmpipe report · {}</p></header>\n",
+        "<header><h1>{}</h1><p>mmpipe report · {}</p></header>",
         escape(title),
         escape(&line)
     );
@@ -79,7 +79,7 @@ fn p(scores: &Scores) -> String {
 }
 
 /// Names of controls or baselines over all runs, in order of first appearance.
-fn names<'a>(runs: &'a [RunSummary], of: fn(&RunSummary) -> &[Scores]) -> Vec<&'a str> {
+fn names(runs: &[RunSummary], of: fn(&RunSummary) -> &[Scores]) -> Vec<&str> {
     let mut names: Vec<&str> = Vec::new();
     for scores in runs.iter().flat_map(of) {
         if !names.contains(&scores.name.as_str()) {
@@ -189,9 +189,9 @@ pub(super) fn data(out: &mut String, runs: &[RunSummary]) {
 }
 
 fn card(out: &mut String, value: &str, name: &str) {
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "<div class=\"card\"><b>{}</b><span>{}</span></div>\n",
+        "<div class=\"card\"><b>{}</b><span>{}</span></div>",
         escape(value),
         escape(name)
     );
@@ -205,9 +205,9 @@ pub(super) fn run(out: &mut String, index: usize, run: &RunSummary) {
     } else {
         ""
     };
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "<section class=\"run\" id=\"run-{index}\"><h2>{} · {}{leaky}</h2>\n<p>{}</p>\n",
+        "<section class=\"run\" id=\"run-{index}\"><h2>{} · {}{leaky}</h2>\n<p>{}</p>",
         escape(&m.model),
         escape(&m.protocol),
         escape(&reading::sentence(run))
@@ -310,9 +310,9 @@ pub(super) fn run(out: &mut String, index: usize, run: &RunSummary) {
         .filter(|(_, value)| !value.is_empty())
         .map(|(name, value)| format!("{name} {}", escape(value)))
         .collect();
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "{}</p>\n<pre>{}</pre></details>\n</section>\n",
+        "{}</p>\n<pre>{}</pre></details>\n</section>",
         facts.join(" · "),
         escape(&config)
     );
@@ -379,9 +379,9 @@ fn audit(out: &mut String, audit: &AuditSummary) {
     } else {
         ("warn", "is broken")
     };
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "<p>The protocol promises: {}. <span class=\"badge {class}\">the promise {word}</span></p>\n",
+        "<p>The protocol promises: {}. <span class=\"badge {class}\">the promise {word}</span></p>",
         escape(&audit.promise)
     );
     if audit.leaky {
@@ -483,7 +483,6 @@ fn audit_counts(out: &mut String, pairs: &[AuditPair]) {
         &head,
         &rows,
     );
-    let mut head = head;
     head.insert(0, "fold");
     let rows: Vec<Vec<Cell>> = pairs
         .iter()

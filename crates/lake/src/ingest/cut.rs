@@ -86,7 +86,7 @@ pub(crate) fn cut(spans: &[Span], trials: &[Bounds], sfreq: f64, epoch_seconds: 
         let start = trial.start.unwrap_or(begin);
         let stop = trial.stop.unwrap_or(end);
         // Written so that NaN counts as backwards too.
-        if !(stop >= start) || !start.is_finite() {
+        if stop.is_nan() || stop < start || !start.is_finite() {
             cut.drop(BACKWARDS, 0, 0.0);
             continue;
         }

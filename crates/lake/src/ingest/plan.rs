@@ -88,7 +88,7 @@ pub(crate) async fn plan(scan: &Scan, recipe: &Recipe) -> Result<Plan> {
         recipe,
         files: &files,
     };
-    read.into_plan(&mut plan, &mut channels, &mut trials)?;
+    read.to_plan(&mut plan, &mut channels, &mut trials)?;
     if let Some((path, _)) = trials.iter().find(|(path, _)| !plan.knows(path)) {
         return Err(Error::Manifest {
             dataset: scan.dataset.clone(),
@@ -287,7 +287,7 @@ impl Files<'_> {
             .collect()
     }
 
-    fn into_plan(
+    fn to_plan(
         &self,
         plan: &mut Plan,
         channels: &mut BTreeMap<String, Vec<WorkChannel>>,

@@ -99,7 +99,13 @@ fn tables_are_written_checked_replaced_and_removed_by_partition() {
     let lake = Lake::create_or_open(dir.path()).unwrap();
     let labels: Vec<Option<i32>> = vec![Some(0), Some(0), Some(0), Some(1)];
     let first = predictions("a/b c", &labels, &[0, 0, 1, 1]);
-    let path = write_table(&lake, "predictions", &[("run", "a/b c")], &[first.clone()]).unwrap();
+    let path = write_table(
+        &lake,
+        "predictions",
+        &[("run", "a/b c")],
+        std::slice::from_ref(&first),
+    )
+    .unwrap();
     assert!(path.starts_with(lake.root().join("predictions")));
     write_table(
         &lake,
@@ -155,14 +161,19 @@ fn tables_are_written_checked_replaced_and_removed_by_partition() {
         matches!(write_table(&lake, "predictions", &[("run", "x")], &[null]), Err(Error::Column { column, .. }) if column == "label")
     );
     assert!(
-        matches!(write_table(&lake, "predictions", &[("run", "y")], &[first.clone()]), Err(Error::Column { column, .. }) if column == "run")
+        matches!(write_table(&lake, "predictions", &[("run", "y")], std::slice::from_ref(&first)), Err(Error::Column { column, .. }) if column == "run")
     );
     assert!(matches!(
-        write_table(&lake, "predictions", &[("split", "y")], &[first.clone()]),
+        write_table(
+            &lake,
+            "predictions",
+            &[("split", "y")],
+            std::slice::from_ref(&first)
+        ),
         Err(Error::Partition { .. })
     ));
     assert!(matches!(
-        write_table(&lake, "nothing", &[], &[first.clone()]),
+        write_table(&lake, "nothing", &[], std::slice::from_ref(&first)),
         Err(Error::UnknownTable(_))
     ));
     let lacking = first.project(&[0, 1]).unwrap();

@@ -22,7 +22,7 @@ fn list(item: &Field, lengths: impl IntoIterator<Item = usize>, values: ArrayRef
 }
 
 /// Writes `rows` as table `eeg` under `recipe`: one channel of 400 samples at 200 Hz.
-pub fn put(lake: &Lake, rows: &[Row], recipe: &str) {
+pub(crate) fn put(lake: &Lake, rows: &[Row], recipe: &str) {
     let mut by_subject: BTreeMap<(&str, &str), Vec<&Row>> = BTreeMap::new();
     for row in rows {
         by_subject

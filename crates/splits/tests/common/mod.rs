@@ -3,7 +3,7 @@
 use mmpipe_splits::Row;
 
 /// A corpus of `subjects` with `trials` of `epochs` windows each, labels alternating by trial.
-pub fn corpus(subjects: usize, trials: usize, epochs: usize) -> Vec<Row> {
+pub(crate) fn corpus(subjects: usize, trials: usize, epochs: usize) -> Vec<Row> {
     let mut rows = Vec::new();
     for s in 0..subjects {
         for t in 0..trials {

@@ -32,7 +32,7 @@ impl Index {
             return Positions::default();
         };
         if equal.len() > 1 {
-            extras.notes.push(Note::note(
+            extras.notes.push(Note::remark(
                 path,
                 "several-electrode-spaces",
                 format!(
