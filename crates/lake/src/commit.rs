@@ -41,6 +41,9 @@ impl Pending {
             .truncate(true)
             .open(&temporary)
             .map_err(Error::io("create", &temporary))?;
+        // Held until the file is closed: this is how a sweep tells a writer from a dead one.
+        // A file system without locks says so, and a sweep there removes nothing.
+        let _ = file.try_lock();
         let pending = Pending {
             target: target.to_path_buf(),
             temporary,
@@ -120,24 +123,16 @@ pub(crate) fn remove(path: &Path) -> Result<bool> {
 pub(crate) fn sweep(folder: &Path) -> Result<usize> {
     let mut removed = 0;
     for path in files_below(folder, SUFFIX)? {
-        if !written_by_living_process(&path) {
+        if abandoned(&path) {
             removed += usize::from(remove(&path)?);
         }
     }
     Ok(removed)
 }
 
-/// Whether the process whose number is in a temporary name is another one that still runs.
-fn written_by_living_process(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let pid = name
-        .strip_suffix(SUFFIX)
-        .and_then(|n| n.rsplit('.').next())
-        .and_then(|n| n.split('-').next())
-        .and_then(|n| n.parse::<u32>().ok());
-    pid.is_some_and(|pid| {
-        pid != std::process::id() && Path::new("/proc").join(pid.to_string()).exists()
-    })
+/// Whether nobody holds the lock of a temporary file: its writer died.
+fn abandoned(path: &Path) -> bool {
+    File::open(path).is_ok_and(|file| file.try_lock().is_ok())
 }
 
 /// Files below `folder` whose name ends in `suffix`, sorted; a missing folder has none.
