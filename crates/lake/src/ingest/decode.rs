@@ -26,7 +26,7 @@ use super::work::{Work, WorkTrial};
 use crate::{Error, Result, schema};
 
 /// Bytes of samples in one batch that is handed on.
-const BATCH_BYTES: usize = 16 << 20;
+const BATCH_BYTES: usize = 1 << 20;
 
 /// What became of a recording.
 pub(crate) struct Decoded {
