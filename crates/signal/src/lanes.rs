@@ -1,9 +1,11 @@
 //! Lane arithmetic: several channels side by side, one fixed order of operations.
 //!
 //! A *lane* is one channel; data lie as `[f64; L]`, sample after sample. Every operation acts on
-//! each lane alone, and nothing is contracted to a fused multiply-add, so a lane's result is the
-//! same bits for any `L` and any instruction set. The compiler makes a version of each kernel for
-//! the instruction sets named in its `multiversion` attribute; the CPU picks one at run time.
+//! each lane alone, and multiply-adds are fused where the source says so (`mul_add`) and nowhere
+//! else, so a lane's result is the same bits for any `L` and any instruction set. The compiler
+//! makes a version of each kernel for the instruction sets named in its `multiversion` attribute;
+//! the CPU picks one at run time. A CPU without fused multiply-add (x86-64 before 2013) gets the
+//! same bits from the C library, many times slower.
 
 use crate::iir::Sos;
 
@@ -27,6 +29,12 @@ fn add<const L: usize>(a: [f64; L], b: [f64; L]) -> [f64; L] {
 #[inline(always)]
 fn sub<const L: usize>(a: [f64; L], b: [f64; L]) -> [f64; L] {
     std::array::from_fn(|i| a[i] - b[i])
+}
+
+/// `a b + c`, rounded once.
+#[inline(always)]
+fn fma<const L: usize>(a: [f64; L], b: f64, c: [f64; L]) -> [f64; L] {
+    std::array::from_fn(|i| a[i].mul_add(b, c[i]))
 }
 
 /// A sample as stored: `f32` or `f64`.
@@ -129,12 +137,19 @@ pub(crate) fn extend_right<const L: usize>(rows: &mut [[f64; L]], pad: usize) {
     }
 }
 
-/// `len` rows of the buffer, made longer where need be. Contents are unspecified.
+/// Bytes of a cache line. Rows that straddle two lines cost two loads.
+const LINE: usize = 64;
+
+/// `len` rows of the buffer, from the start of a cache line on; the buffer is made longer where
+/// need be. Contents are unspecified.
 pub(crate) fn rows<const L: usize>(buffer: &mut Vec<f64>, len: usize) -> &mut [[f64; L]] {
-    if buffer.len() < len * L {
-        buffer.resize(len * L, 0.0);
+    let spare = LINE / size_of::<f64>();
+    if buffer.len() < len * L + spare {
+        buffer.resize(len * L + spare, 0.0);
     }
-    &mut buffer.as_chunks_mut::<L>().0[..len]
+    // The offset may come out larger than asked for; then the rows just lie as they lie.
+    let first = buffer.as_ptr().align_offset(LINE).min(spare);
+    &mut buffer[first..].as_chunks_mut::<L>().0[..len]
 }
 
 /// State of one section for `L` lanes.
@@ -219,10 +234,10 @@ impl Cascade {
     }
 }
 
-/// `S` sections on a block. Direct form II transposed with SciPy's order of operations.
+/// `S` sections on a block. Direct form II transposed.
 #[multiversion::multiversion(targets(
     "x86_64+avx+avx2+avx512bw+avx512cd+avx512dq+avx512f+avx512vl+bmi1+bmi2+fma",
-    "x86_64+avx+avx2",
+    "x86_64+avx+avx2+fma",
 ))]
 fn sections<const L: usize, const S: usize, const BACK: bool>(
     coef: &[[f64; 5]],
@@ -246,9 +261,9 @@ fn sections_body<const L: usize, const S: usize, const BACK: bool>(
         let mut x = data[at];
         for s in 0..S {
             let [b0, b1, b2, a1, a2] = c[s];
-            let y = add(mul(x, b0), z[s][0]);
-            z[s][0] = add(sub(mul(x, b1), mul(y, a1)), z[s][1]);
-            z[s][1] = sub(mul(x, b2), mul(y, a2));
+            let y = fma(x, b0, z[s][0]);
+            z[s][0] = fma(y, -a1, fma(x, b1, z[s][1]));
+            z[s][1] = fma(y, -a2, mul(x, b2));
             x = y;
         }
         data[at] = x;
@@ -260,7 +275,7 @@ fn sections_body<const L: usize, const S: usize, const BACK: bool>(
 /// [`crate::resample`]. `index` gives the phase and first row of each output.
 #[multiversion::multiversion(targets(
     "x86_64+avx+avx2+avx512bw+avx512cd+avx512dq+avx512f+avx512vl+bmi1+bmi2+fma",
-    "x86_64+avx+avx2",
+    "x86_64+avx+avx2+fma",
 ))]
 pub(crate) fn weighted_sums<const L: usize>(
     taps: &[f64],
@@ -293,7 +308,7 @@ fn weighted_sum<const L: usize>(taps: &[f64], rows: &[[f64; L]]) -> [f64; L] {
     let mut sums = [[0.0; L]; 4];
     for (h, x) in taps.as_chunks::<4>().0.iter().zip(rows.as_chunks::<4>().0) {
         for i in 0..4 {
-            sums[i] = add(sums[i], mul(x[i], h[i]));
+            sums[i] = fma(x[i], h[i], sums[i]);
         }
     }
     add(add(sums[0], sums[1]), add(sums[2], sums[3]))
