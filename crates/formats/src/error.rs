@@ -110,6 +110,22 @@ pub enum Error {
         /// What the decoder said.
         message: String,
     },
+    /// A file of named arrays that cannot be read; the path is in the source.
+    #[error("{source}")]
+    Tree {
+        /// What went wrong, with path and place.
+        source: mmpipe_trees::Error,
+    },
+    /// A description (or the file's own fields) and the arrays contradict each other.
+    #[error("{}: {field}: {message}", path.display())]
+    Description {
+        /// The file that is described.
+        path: PathBuf,
+        /// The field of the description.
+        field: String,
+        /// Both sides of the contradiction.
+        message: String,
+    },
     /// A value that the format to be written cannot hold.
     #[error("{}: cannot write {field}: {message}", path.display())]
     Write {
@@ -137,7 +153,9 @@ impl Error {
             | Error::Unsupported { path, .. }
             | Error::Range { path, .. }
             | Error::Audio { path, .. }
+            | Error::Description { path, .. }
             | Error::Write { path, .. } => path,
+            Error::Tree { source } => source.path(),
         }
     }
 
@@ -155,6 +173,8 @@ impl Error {
             Error::Unsupported { .. } => "unsupported",
             Error::Range { .. } => "out-of-range",
             Error::Audio { .. } => "audio",
+            Error::Tree { .. } => "unreadable-arrays",
+            Error::Description { .. } => "bad-description",
             Error::Write { .. } => "write",
         }
     }

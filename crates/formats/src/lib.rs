@@ -3,9 +3,11 @@
 
 pub mod audio;
 mod brainvision;
+mod curry;
 mod damage;
 mod edf;
 mod error;
+mod frames;
 mod recording;
 mod sniff;
 mod source;
@@ -29,6 +31,11 @@ use std::path::Path;
 /// can be read but is cut or damaged opens with a [`Diagnostic`]; see [`Header::damaged`].
 pub fn open(path: &Path) -> Result<Box<dyn Recording>> {
     let source = source::Source::open(path)?;
+    // The data files have no magic, and text data may look like the first bytes of an EDF file.
+    let dat = has_extension(path, &["dat"]);
+    if has_extension(path, curry::EXTENSIONS) || (dat && curry::beside(path)) {
+        return Ok(Box::new(curry::Curry::open(path)?));
+    }
     match sniff::kind(source.bytes()) {
         Some(sniff::Kind::Edf) => Ok(Box::new(edf::Edf::open(source, false)?)),
         Some(sniff::Kind::Bdf) => Ok(Box::new(edf::Edf::open(source, true)?)),

@@ -51,6 +51,10 @@ pub enum Container {
     BdfPlusD,
     /// Brain Vision Data Exchange (.vhdr, .vmrk, .eeg).
     BrainVision,
+    /// Curry 7 and before (.dat, .dap, .rs3, .ceo).
+    Curry7,
+    /// Curry 8 and later (.cdt, .dpa, .ceo).
+    Curry8,
 }
 
 impl fmt::Display for Container {
@@ -63,6 +67,8 @@ impl fmt::Display for Container {
             Container::BdfPlusC => "BDF+C",
             Container::BdfPlusD => "BDF+D",
             Container::BrainVision => "BrainVision",
+            Container::Curry7 => "Curry 7",
+            Container::Curry8 => "Curry 8",
         })
     }
 }
