@@ -75,6 +75,7 @@ impl Sample for f64 {
 
 /// Lays up to `L` channels side by side: `rows[t][l] = channels[l][t]`. Missing lanes are zero.
 /// Returns whether every value is finite.
+#[multiversion::multiversion(targets("x86_64+avx+avx2+fma"))]
 pub(crate) fn interleave<T: Sample, const L: usize>(
     channels: &[&[T]],
     rows: &mut [[f64; L]],
@@ -83,8 +84,23 @@ pub(crate) fn interleave<T: Sample, const L: usize>(
     let mut probe = [0.0; L];
     if let Ok(full) = <[&[T]; L]>::try_from(channels) {
         let full = full.map(|c| &c[..rows.len()]);
-        for (t, row) in rows.iter_mut().enumerate() {
-            *row = std::array::from_fn(|l| full[l][t].to_f64());
+        // L samples at a time: a square block is turned over in registers.
+        let (squares, rest) = rows.as_chunks_mut::<L>();
+        for (s, square) in squares.iter_mut().enumerate() {
+            let block: [[f64; L]; L] = std::array::from_fn(|l| {
+                let of_channel = &full[l][s * L..(s + 1) * L];
+                std::array::from_fn(|t| of_channel[t].to_f64())
+            });
+            for lane in block {
+                probe = add(probe, mul(lane, 0.0));
+            }
+            for (t, row) in square.iter_mut().enumerate() {
+                *row = std::array::from_fn(|l| block[l][t]);
+            }
+        }
+        let done = squares.len() * L;
+        for (t, row) in rest.iter_mut().enumerate() {
+            *row = std::array::from_fn(|l| full[l][done + t].to_f64());
             probe = add(probe, mul(*row, 0.0));
         }
     } else {
@@ -101,14 +117,25 @@ pub(crate) fn interleave<T: Sample, const L: usize>(
 }
 
 /// The inverse of [`interleave`], rounding to the stored type.
+#[multiversion::multiversion(targets("x86_64+avx+avx2+fma"))]
 pub(crate) fn separate<O: Sample, const L: usize>(rows: &[[f64; L]], channels: &mut [&mut [O]]) {
     if let Ok(full) = <&mut [&mut [O]; L]>::try_from(&mut *channels) {
         for channel in full.iter_mut() {
             assert_eq!(channel.len(), rows.len());
         }
-        for (t, row) in rows.iter().enumerate() {
+        let (squares, rest) = rows.as_chunks::<L>();
+        for (s, square) in squares.iter().enumerate() {
+            for (l, channel) in full.iter_mut().enumerate() {
+                let to = &mut channel[s * L..(s + 1) * L];
+                for (x, row) in to.iter_mut().zip(square) {
+                    *x = O::from_f64(row[l]);
+                }
+            }
+        }
+        let done = squares.len() * L;
+        for (t, row) in rest.iter().enumerate() {
             for l in 0..L {
-                full[l][t] = O::from_f64(row[l]);
+                full[l][done + t] = O::from_f64(row[l]);
             }
         }
     } else {
@@ -271,47 +298,52 @@ fn sections_body<const L: usize, const S: usize, const BACK: bool>(
     state.copy_from_slice(&z);
 }
 
-/// `out[j] = sum_i taps[j][i] * rows[first[j] + i]` for a polyphase filter: see
-/// [`crate::resample`]. `index` gives the phase and first row of each output.
+/// Pairs of weighted sums of a polyphase filter, see [`crate::resample`]:
+/// `out[j][k] = sum_i taps[phase * window + i][k] * rows[first + i]`, where `index[j]` gives
+/// phase and first row.
 #[multiversion::multiversion(targets(
     "x86_64+avx+avx2+avx512bw+avx512cd+avx512dq+avx512f+avx512vl+bmi1+bmi2+fma",
     "x86_64+avx+avx2+fma",
 ))]
 pub(crate) fn weighted_sums<const L: usize>(
-    taps: &[f64],
-    per_output: usize,
+    taps: &[[f64; 2]],
+    window: usize,
     rows: &[[f64; L]],
     index: &[(usize, usize)],
-    out: &mut [[f64; L]],
+    out: &mut [[[f64; L]; 2]],
 ) {
-    weighted_sums_body(taps, per_output, rows, index, out);
+    weighted_sums_body(taps, window, rows, index, out);
 }
 
 #[inline(always)]
 fn weighted_sums_body<const L: usize>(
-    taps: &[f64],
-    per_output: usize,
+    taps: &[[f64; 2]],
+    window: usize,
     rows: &[[f64; L]],
     index: &[(usize, usize)],
-    out: &mut [[f64; L]],
+    out: &mut [[[f64; L]; 2]],
 ) {
     for (&(phase, first), out) in index.iter().zip(out) {
-        let taps = &taps[phase * per_output..(phase + 1) * per_output];
-        *out = weighted_sum(taps, &rows[first..first + per_output]);
+        let taps = &taps[phase * window..(phase + 1) * window];
+        *out = weighted_pair(taps, &rows[first..first + window]);
     }
 }
 
-/// Dot product over rows in four interleaved partial sums (a fixed order, so the same bits
-/// everywhere); `taps.len()` is a multiple of four.
+/// Two dot products over the same rows, each in four interleaved partial sums (a fixed order, so
+/// the same bits everywhere; fewer sums would wait for each other). `taps.len()` is a multiple
+/// of four.
 #[inline(always)]
-fn weighted_sum<const L: usize>(taps: &[f64], rows: &[[f64; L]]) -> [f64; L] {
-    let mut sums = [[0.0; L]; 4];
+fn weighted_pair<const L: usize>(taps: &[[f64; 2]], rows: &[[f64; L]]) -> [[f64; L]; 2] {
+    let mut a = [[0.0; L]; 4];
+    let mut b = [[0.0; L]; 4];
     for (h, x) in taps.as_chunks::<4>().0.iter().zip(rows.as_chunks::<4>().0) {
         for i in 0..4 {
-            sums[i] = fma(x[i], h[i], sums[i]);
+            a[i] = fma(x[i], h[i][0], a[i]);
+            b[i] = fma(x[i], h[i][1], b[i]);
         }
     }
-    add(add(sums[0], sums[1]), add(sums[2], sums[3]))
+    let sum = |s: [[f64; L]; 4]| add(add(s[0], s[1]), add(s[2], s[3]));
+    [sum(a), sum(b)]
 }
 
 #[cfg(test)]
@@ -351,15 +383,17 @@ mod tests {
             data
         }
         fn summed<const L: usize>(best: bool) -> Vec<[f64; L]> {
-            let taps: Vec<f64> = (0..120).map(|i| 1.0 / (i as f64 - 55.3)).collect();
+            let taps: Vec<[f64; 2]> = (0..120)
+                .map(|i| [1.0 / (i as f64 - 55.3), 1.0 / (i as f64 - 31.7)])
+                .collect();
             let index: Vec<(usize, usize)> = (0..600).map(|j| (j % 3, j)).collect();
-            let mut out = vec![[0.0; L]; 600];
+            let mut out = vec![[[0.0; L]; 2]; 600];
             if best {
                 weighted_sums(&taps, 40, &rows::<L>(700), &index, &mut out);
             } else {
                 weighted_sums_body(&taps, 40, &rows::<L>(700), &index, &mut out);
             }
-            out
+            out.as_flattened().to_vec()
         }
         let scalar = [
             bits(&filtered::<1, false>(false), 0),

@@ -13,7 +13,7 @@
 //! `sosfiltfilt`, `resample_poly`); the tests hold it against vectors made by SciPy. Channels
 //! are processed side by side in vector lanes. The arithmetic of a lane does not depend on its
 //! neighbours, the number of channels, or the instruction set: results are the same bits on
-//! every CPU path (no fused multiply-add, one fixed order of operations).
+//! every CPU path (fused multiply-adds only where written, one fixed order of operations).
 #![forbid(unsafe_code)]
 
 pub mod audio;

@@ -98,10 +98,11 @@ pub(crate) struct Polyphase {
     down: usize,
     /// Half the length of the filter, in samples at the high rate.
     half: usize,
-    /// Taps of each phase, in the order of the input; a multiple of four.
-    per_output: usize,
-    /// `up` phases of `per_output` taps, zeros at the end.
-    taps: Vec<f64>,
+    /// Input samples that an output and the one after it meet together; a multiple of four.
+    window: usize,
+    /// `up` phases of `window` taps, in the order of the input: those of the output that has
+    /// this phase, and those of the output after it, so that a row is loaded once for both.
+    taps: Vec<[f64; 2]>,
     /// Input samples of each phase before the newest.
     before: Vec<i64>,
 }
@@ -123,33 +124,42 @@ impl Polyphase {
                 up,
                 down,
                 half: 0,
-                per_output: 4,
-                taps: vec![1.0, 0.0, 0.0, 0.0],
+                window: 0,
+                taps: Vec::new(),
                 before: vec![0],
             });
         }
         let half = 10 * up.max(down);
         let filter = low_pass(half, 1.0 / up.max(down) as f64, up as f64);
-        let per_output = (2 * half / up + 1).next_multiple_of(4);
-        let mut taps = vec![0.0; up * per_output];
+        let before: Vec<i64> = (0..up)
+            .map(|phase| ((2 * half - phase) / up) as i64)
+            .collect();
+        // How far the window of the next output begins behind that of an output of this phase.
+        let shift = |phase: usize| {
+            let next = phase + down;
+            ((next / up) as i64 - before[next % up] + before[phase]) as usize
+        };
+        let most = (0..up).map(shift).max().unwrap_or(0);
+        let window = (2 * half / up + 1 + most).next_multiple_of(4);
+        let mut taps = vec![[0.0; 2]; up * window];
         // Output j reads input n with weight h[j down + half - n up]. With j down + half =
         // q up + phase, n runs down from q as the index runs up from phase.
-        for phase in 0..up {
-            let row = &mut taps[phase * per_output..(phase + 1) * per_output];
-            let of_phase: Vec<f64> = filter.iter().copied().skip(phase).step_by(up).collect();
-            for (tap, h) in row.iter_mut().zip(of_phase.iter().rev()) {
-                *tap = *h;
+        for (phase, row) in taps.chunks_mut(window).enumerate() {
+            let next = (phase + down) % up;
+            for (which, phase, late) in [(0, phase, 0), (1, next, shift(phase))] {
+                let of_phase: Vec<f64> = filter.iter().copied().skip(phase).step_by(up).collect();
+                for (tap, h) in row[late..].iter_mut().zip(of_phase.iter().rev()) {
+                    tap[which] = *h;
+                }
             }
         }
         Ok(Self {
             up,
             down,
             half,
-            per_output,
+            window,
             taps,
-            before: (0..up)
-                .map(|phase| ((2 * half - phase) / up) as i64)
-                .collect(),
+            before,
         })
     }
 
@@ -185,20 +195,24 @@ impl Polyphase {
             return put(0, x);
         }
         let total = self.output_len(x.len());
-        let mut index = Vec::with_capacity(lanes::BLOCK);
-        let mut out = vec![[0.0; L]; lanes::BLOCK.min(total)];
-        let mut edge = vec![[0.0; L]; self.per_output];
+        let mut index = Vec::with_capacity(lanes::BLOCK / 2);
+        let mut out = vec![[[0.0; L]; 2]; lanes::BLOCK / 2];
+        let mut edge = vec![[0.0; L]; self.window];
+        // Outputs are made two by two, the first of each pair at an even index; what an odd
+        // number of outputs leaves over is not handed on.
         let mut j = 0;
         while j < total {
             index.clear();
-            while index.len() < lanes::BLOCK && j + index.len() < total {
-                match self.place(j + index.len()) {
-                    (phase, first) if first >= 0 && first as usize + self.per_output <= x.len() => {
+            while index.len() < out.len() && j + 2 * index.len() < total {
+                match self.place(j + 2 * index.len()) {
+                    (phase, first) if first >= 0 && first as usize + self.window <= x.len() => {
                         index.push((phase, first as usize));
                     }
                     _ => break,
                 }
             }
+            let pairs = index.len().max(1);
+            let block = &mut out[..pairs];
             if index.is_empty() {
                 // A window that sticks out of the signal: zeros stand for what is not there.
                 let (phase, first) = self.place(j);
@@ -206,16 +220,13 @@ impl Polyphase {
                     let at = usize::try_from(first + k as i64).ok();
                     *row = at.and_then(|at| x.get(at)).copied().unwrap_or([0.0; L]);
                 }
-                let one = &mut out[..1];
-                lanes::weighted_sums(&self.taps, self.per_output, &edge, &[(phase, 0)], one);
-                put(j, one);
-                j += 1;
+                lanes::weighted_sums(&self.taps, self.window, &edge, &[(phase, 0)], block);
             } else {
-                let block = &mut out[..index.len()];
-                lanes::weighted_sums(&self.taps, self.per_output, x, &index, block);
-                put(j, block);
-                j += index.len();
+                lanes::weighted_sums(&self.taps, self.window, x, &index, block);
             }
+            let done = block.as_flattened();
+            put(j, &done[..done.len().min(total - j)]);
+            j += 2 * pairs;
         }
     }
 }
