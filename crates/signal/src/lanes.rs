@@ -298,9 +298,19 @@ fn sections_body<const L: usize, const S: usize, const BACK: bool>(
     state.copy_from_slice(&z);
 }
 
+/// Where a pair of outputs of a polyphase filter gets its taps and rows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pair {
+    /// Which taps: those from `phase * window` on.
+    pub(crate) phase: usize,
+    /// The first row.
+    pub(crate) first: usize,
+    /// Rows from there to where the taps of the second output begin.
+    pub(crate) shift: usize,
+}
+
 /// Pairs of weighted sums of a polyphase filter, see [`crate::resample`]:
-/// `out[j][k] = sum_i taps[phase * window + i][k] * rows[first + i]`, where `index[j]` gives
-/// phase and first row.
+/// `out[j][k] = sum_i taps[phase * window + i][k] * rows[first + i]`.
 #[multiversion::multiversion(targets(
     "x86_64+avx+avx2+avx512bw+avx512cd+avx512dq+avx512f+avx512vl+bmi1+bmi2+fma",
     "x86_64+avx+avx2+fma",
@@ -309,7 +319,7 @@ pub(crate) fn weighted_sums<const L: usize>(
     taps: &[[f64; 2]],
     window: usize,
     rows: &[[f64; L]],
-    index: &[(usize, usize)],
+    index: &[Pair],
     out: &mut [[[f64; L]; 2]],
 ) {
     weighted_sums_body(taps, window, rows, index, out);
@@ -320,20 +330,25 @@ fn weighted_sums_body<const L: usize>(
     taps: &[[f64; 2]],
     window: usize,
     rows: &[[f64; L]],
-    index: &[(usize, usize)],
+    index: &[Pair],
     out: &mut [[[f64; L]; 2]],
 ) {
-    for (&(phase, first), out) in index.iter().zip(out) {
-        let taps = &taps[phase * window..(phase + 1) * window];
-        *out = weighted_pair(taps, &rows[first..first + window]);
+    for (pair, out) in index.iter().zip(out) {
+        let taps = &taps[pair.phase * window..(pair.phase + 1) * window];
+        *out = weighted_pair(taps, &rows[pair.first..pair.first + window], pair.shift);
     }
 }
 
-/// Two dot products over the same rows, each in four interleaved partial sums (a fixed order, so
-/// the same bits everywhere; fewer sums would wait for each other). `taps.len()` is a multiple
-/// of four.
+/// Two dot products over the same rows, each in four interleaved partial sums (fewer would wait
+/// for each other). Which sum a tap goes to depends on its place in its own output's filter, so
+/// an output is the same bits as the first and as the second of a pair. `taps.len()` is a
+/// multiple of four.
 #[inline(always)]
-fn weighted_pair<const L: usize>(taps: &[[f64; 2]], rows: &[[f64; L]]) -> [[f64; L]; 2] {
+fn weighted_pair<const L: usize>(
+    taps: &[[f64; 2]],
+    rows: &[[f64; L]],
+    shift: usize,
+) -> [[f64; L]; 2] {
     let mut a = [[0.0; L]; 4];
     let mut b = [[0.0; L]; 4];
     for (h, x) in taps.as_chunks::<4>().0.iter().zip(rows.as_chunks::<4>().0) {
@@ -343,7 +358,7 @@ fn weighted_pair<const L: usize>(taps: &[[f64; 2]], rows: &[[f64; L]]) -> [[f64;
         }
     }
     let sum = |s: [[f64; L]; 4]| add(add(s[0], s[1]), add(s[2], s[3]));
-    [sum(a), sum(b)]
+    [sum(a), sum(std::array::from_fn(|k| b[(k + shift) % 4]))]
 }
 
 #[cfg(test)]
@@ -386,7 +401,12 @@ mod tests {
             let taps: Vec<[f64; 2]> = (0..120)
                 .map(|i| [1.0 / (i as f64 - 55.3), 1.0 / (i as f64 - 31.7)])
                 .collect();
-            let index: Vec<(usize, usize)> = (0..600).map(|j| (j % 3, j)).collect();
+            let place = |j| Pair {
+                phase: j % 3,
+                first: j,
+                shift: j % 5,
+            };
+            let index: Vec<Pair> = (0..600).map(place).collect();
             let mut out = vec![[[0.0; L]; 2]; 600];
             if best {
                 weighted_sums(&taps, 40, &rows::<L>(700), &index, &mut out);

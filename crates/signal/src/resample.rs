@@ -5,7 +5,7 @@
 //! filter is symmetric, so the result is in time with the input: output sample `j` lies at
 //! `j * down / up` input samples. Input outside the signal counts as zero.
 
-use crate::lanes::{self, LANES};
+use crate::lanes::{self, LANES, Pair};
 use crate::{Error, Result};
 
 /// Largest whole number that [`ratio`] accepts on either side (the filter has 20 times as many
@@ -103,6 +103,8 @@ pub(crate) struct Polyphase {
     /// `up` phases of `window` taps, in the order of the input: those of the output that has
     /// this phase, and those of the output after it, so that a row is loaded once for both.
     taps: Vec<[f64; 2]>,
+    /// For each phase, how far the window of the next output begins behind its own.
+    shift: Vec<usize>,
     /// Input samples of each phase before the newest.
     before: Vec<i64>,
 }
@@ -126,6 +128,7 @@ impl Polyphase {
                 half: 0,
                 window: 0,
                 taps: Vec::new(),
+                shift: vec![0],
                 before: vec![0],
             });
         }
@@ -134,19 +137,20 @@ impl Polyphase {
         let before: Vec<i64> = (0..up)
             .map(|phase| ((2 * half - phase) / up) as i64)
             .collect();
-        // How far the window of the next output begins behind that of an output of this phase.
-        let shift = |phase: usize| {
-            let next = phase + down;
-            ((next / up) as i64 - before[next % up] + before[phase]) as usize
-        };
-        let most = (0..up).map(shift).max().unwrap_or(0);
+        let shift: Vec<usize> = (0..up)
+            .map(|phase| {
+                let next = phase + down;
+                ((next / up) as i64 - before[next % up] + before[phase]) as usize
+            })
+            .collect();
+        let most = shift.iter().copied().max().unwrap_or(0);
         let window = (2 * half / up + 1 + most).next_multiple_of(4);
         let mut taps = vec![[0.0; 2]; up * window];
         // Output j reads input n with weight h[j down + half - n up]. With j down + half =
         // q up + phase, n runs down from q as the index runs up from phase.
         for (phase, row) in taps.chunks_mut(window).enumerate() {
             let next = (phase + down) % up;
-            for (which, phase, late) in [(0, phase, 0), (1, next, shift(phase))] {
+            for (which, phase, late) in [(0, phase, 0), (1, next, shift[phase])] {
                 let of_phase: Vec<f64> = filter.iter().copied().skip(phase).step_by(up).collect();
                 for (tap, h) in row[late..].iter_mut().zip(of_phase.iter().rev()) {
                     tap[which] = *h;
@@ -159,6 +163,7 @@ impl Polyphase {
             half,
             window,
             taps,
+            shift,
             before,
         })
     }
@@ -198,6 +203,11 @@ impl Polyphase {
         let mut index = Vec::with_capacity(lanes::BLOCK / 2);
         let mut out = vec![[[0.0; L]; 2]; lanes::BLOCK / 2];
         let mut edge = vec![[0.0; L]; self.window];
+        let pair = |phase, first| Pair {
+            phase,
+            first,
+            shift: self.shift[phase],
+        };
         // Outputs are made two by two, the first of each pair at an even index; what an odd
         // number of outputs leaves over is not handed on.
         let mut j = 0;
@@ -206,7 +216,7 @@ impl Polyphase {
             while index.len() < out.len() && j + 2 * index.len() < total {
                 match self.place(j + 2 * index.len()) {
                     (phase, first) if first >= 0 && first as usize + self.window <= x.len() => {
-                        index.push((phase, first as usize));
+                        index.push(pair(phase, first as usize));
                     }
                     _ => break,
                 }
@@ -220,7 +230,7 @@ impl Polyphase {
                     let at = usize::try_from(first + k as i64).ok();
                     *row = at.and_then(|at| x.get(at)).copied().unwrap_or([0.0; L]);
                 }
-                lanes::weighted_sums(&self.taps, self.window, &edge, &[(phase, 0)], block);
+                lanes::weighted_sums(&self.taps, self.window, &edge, &[pair(phase, 0)], block);
             } else {
                 lanes::weighted_sums(&self.taps, self.window, x, &index, block);
             }
