@@ -27,7 +27,7 @@ pub fn list(path: &Path) -> Result<Vec<Member>> {
 ///
 /// # Errors
 /// [`Error::NotArchive`], [`Error::Truncated`], [`Error::Corrupt`] and [`Error::Checksum`] (gz)
-/// by what the file is; [`Error::Encrypted`] for a zip whose directory is;
+/// by what the file is;
 /// [`Error::Unsupported`] for a split zip; [`Error::OverLimit`] past `limits`.
 pub fn list_all(path: &Path, limits: &Limits) -> Result<Listing> {
     let kind = sniff::required(path)?;

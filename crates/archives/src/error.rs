@@ -67,7 +67,7 @@ pub enum Error {
     Encrypted {
         /// The archive.
         path: PathBuf,
-        /// The member; none when the directory itself is encrypted.
+        /// The first such member.
         member: Option<String>,
     },
     /// A feature of the format that is not read here.

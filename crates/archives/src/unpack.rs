@@ -19,7 +19,8 @@ use crate::{Failed, How, Kind, Limits, Reason, Report, Result, Unpacked, sniff, 
 /// A member already in place is kept: one whose size and time the stamp of the same archive
 /// (name, size, time of change) records, or whose size and CRC-32 are right. A tar without a
 /// stamp records no CRC-32, and is unpacked again. `wanted` is given safe names. Folders are made
-/// for their files; empty ones are not.
+/// for their files; empty ones are not. A zip cut short has lost its directory, and nothing of
+/// it is unpacked; of a tar cut short the members before the cut are.
 ///
 /// # Errors
 /// Those of [`crate::list_all`]; [`Error::Encrypted`] before anything is written when a wanted
