@@ -1,4 +1,4 @@
-//! Container readers: bytes to [`Recording`]. Owns EDF, EDF+, BDF, BDF+, BrainVision, the
+//! Container readers: bytes to [`Recording`]. Owns EDF, EDF+, BDF, BDF+, GDF, BrainVision, the
 //! sound formats and their writers. Knows nothing of data sets, electrodes, trials or filters.
 
 pub mod audio;
@@ -8,6 +8,7 @@ mod damage;
 mod edf;
 mod error;
 mod frames;
+mod gdf;
 mod recording;
 mod sniff;
 mod source;
@@ -39,13 +40,14 @@ pub fn open(path: &Path) -> Result<Box<dyn Recording>> {
     match sniff::kind(source.bytes()) {
         Some(sniff::Kind::Edf) => Ok(Box::new(edf::Edf::open(source, false)?)),
         Some(sniff::Kind::Bdf) => Ok(Box::new(edf::Edf::open(source, true)?)),
+        Some(sniff::Kind::Gdf) => Ok(Box::new(gdf::Gdf::open(source)?)),
         Some(sniff::Kind::Vhdr) => Ok(Box::new(brainvision::BrainVision::open(source)?)),
         Some(sniff::Kind::Vmrk) => vhdr(path),
         // A data file has no magic; its header names it.
         None if has_extension(path, &["eeg", "dat"]) => vhdr(path),
         None => Err(Error::UnknownFormat {
             path: path.to_path_buf(),
-            expected: "EDF, EDF+, BDF, BDF+ or BrainVision",
+            expected: "EDF, EDF+, BDF, BDF+, GDF or BrainVision",
             found: sniff::describe(source.bytes()),
         }),
     }

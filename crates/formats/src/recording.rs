@@ -49,6 +49,10 @@ pub enum Container {
     BdfPlusC,
     /// BDF+, discontinuous.
     BdfPlusD,
+    /// General Data Format for biosignals, 1.x.
+    Gdf1,
+    /// General Data Format for biosignals, 2.x.
+    Gdf2,
     /// Brain Vision Data Exchange (.vhdr, .vmrk, .eeg).
     BrainVision,
     /// Curry 7 and before (.dat, .dap, .rs3, .ceo).
@@ -66,6 +70,8 @@ impl fmt::Display for Container {
             Container::Bdf => "BDF",
             Container::BdfPlusC => "BDF+C",
             Container::BdfPlusD => "BDF+D",
+            Container::Gdf1 => "GDF 1",
+            Container::Gdf2 => "GDF 2",
             Container::BrainVision => "BrainVision",
             Container::Curry7 => "Curry 7",
             Container::Curry8 => "Curry 8",
@@ -94,7 +100,7 @@ pub struct Header {
     pub channels: Vec<Channel>,
     /// Annotations or markers, in time order (stable: file order among equals).
     pub annotations: Vec<Annotation>,
-    /// Length of the recorded data in seconds, gaps not counted.
+    /// Length of the recorded data in seconds; of gaps only those that are stored (GDF).
     pub seconds: f64,
     /// Everything noteworthy about the file, worst first.
     pub diagnostics: Vec<Diagnostic>,
@@ -119,7 +125,8 @@ pub struct Channel {
     pub unit: String,
     /// Sampling frequency, Hz.
     pub sfreq: f64,
-    /// Samples in the file, gaps not counted.
+    /// Samples in the file. Gaps are not counted, but for those that the file stores as
+    /// missing samples (GDF).
     pub n_samples: u64,
     /// Physical value of [`Channel::digital_min`], in `unit`.
     pub physical_min: Option<f64>,

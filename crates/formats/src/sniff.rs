@@ -7,6 +7,8 @@ pub(crate) enum Kind {
     Edf,
     /// BDF or BDF+.
     Bdf,
+    /// GDF 1 or 2.
+    Gdf,
     /// BrainVision header.
     Vhdr,
     /// BrainVision markers.
@@ -21,6 +23,11 @@ pub(crate) fn kind(bytes: &[u8]) -> Option<Kind> {
     }
     if head.len() == 8 && head[0] == b'0' && head[1..].iter().all(|&b| b == b' ' || b == 0) {
         return Some(Kind::Edf);
+    }
+    if let [b'G', b'D', b'F', b' ', digit, ..] = head
+        && digit.is_ascii_digit()
+    {
+        return Some(Kind::Gdf);
     }
     let first = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let line = first
@@ -85,6 +92,8 @@ mod tests {
         assert_eq!(kind(b"0       abc"), Some(Kind::Edf));
         assert_eq!(kind(b"0"), None);
         assert_eq!(kind(b"\xffBIOSEMI"), Some(Kind::Bdf));
+        assert_eq!(kind(b"GDF 2.20"), Some(Kind::Gdf));
+        assert_eq!(kind(b"GDF file"), None);
         assert_eq!(
             kind(b"\xef\xbb\xbfBrainVision Data Exchange Header File Version 1.0\r\n"),
             Some(Kind::Vhdr)

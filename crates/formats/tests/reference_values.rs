@@ -1,4 +1,4 @@
-//! Every EDF, BDF and BrainVision file that MNE-Python 1.13.2 has read for
+//! Every EDF, BDF, GDF and BrainVision file that MNE-Python 1.13.2 has read for
 //! `reference_values.json` is read here as well and must agree: names, units, rate, length,
 //! first five samples, mean, standard deviation, annotations, date.
 //!
@@ -31,6 +31,9 @@ const STIM: &str = "MNE takes the digital values of trigger channels, keeps thei
                     BDF and does not scale them to volts; here they are calibrated like any other";
 const FRACTION: &str = "EDF+ starts its first record a fraction of a second after the header's \
                         time; MNE drops the fraction, here it is part of the start";
+const NO_UNITS: &str = "MNE keeps no unit of a GDF 1 file; here it is the file's";
+const MICRO: &str = "MNE knows 'uV' in a GDF 1 file but not the micro sign that this one has, so its \
+                     microvolts pass for volts; here they are microvolts";
 const SIEMENS: &str = "MNE scales microsiemens to siemens; only voltages are known here";
 
 const EXPLAINED: &[Explanation] = &[
@@ -45,6 +48,19 @@ const EXPLAINED: &[Explanation] = &[
         &["slow"],
         &["0.2Hz Blk 1/0uV"],
         SLOW,
+    ),
+    (
+        "t310_ERDSMaps/sample.gdf",
+        &["unit"],
+        GDF_CHANNELS,
+        NO_UNITS,
+    ),
+    ("t310_ERDSMaps/sample.gdf", VALUES, GDF_CHANNELS, MICRO),
+    (
+        "openvibe/neurofeedback.gdf",
+        &["unit"],
+        &["Reference", "Cz"],
+        NO_UNITS,
     ),
     ("edfio/mne_test.bdf", VALUES, &["Status"], STIM),
     ("edfio/mne_test.edf", VALUES, &["Status"], STIM),
@@ -157,6 +173,7 @@ const PSG_SLOW: &[&str] = &[
     "Temp rectal",
     "Event marker",
 ];
+const GDF_CHANNELS: &[&str] = &["Channel 1", "Channel 2", "Channel 3", "Channel 5"];
 const BV_UNITS: &[&str] = &["CP5", "HL", "HR"];
 
 struct Difference {
@@ -176,7 +193,9 @@ fn every_file_agrees_with_mne_or_is_explained() {
     let mut report = String::new();
     let mut compared = 0;
     for (name, want) in files {
-        let ours = [".edf", ".bdf", ".vhdr"].iter().any(|e| name.ends_with(e));
+        let ours = [".edf", ".bdf", ".gdf", ".vhdr"]
+            .iter()
+            .any(|e| name.ends_with(e));
         if !ours || want.get("sfreq").is_none() {
             continue;
         }

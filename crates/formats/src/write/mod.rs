@@ -2,6 +2,7 @@
 
 pub mod brainvision;
 pub mod edf;
+pub mod gdf;
 pub mod wav;
 
 use std::path::Path;
