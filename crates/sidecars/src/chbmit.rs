@@ -74,8 +74,11 @@ impl Reader {
         let value = value.trim();
         match words[..] {
             ["data", "sampling", "rate"] => self.rate(at, value),
-            ["channels", "in", "edf", "files"] | ["channels", "changed"] => self.fresh = true,
-            ["channel", _] => self.channel(value),
+            ["channels", "in", "edf", "files"] | ["channels", "changed"] => {
+                self.close()?;
+                self.fresh = true;
+            }
+            ["channel", _] => self.channel(value)?,
             ["file", "name"] => {
                 self.close()?;
                 self.block = Some(Block {
@@ -112,13 +115,15 @@ impl Reader {
         }
     }
 
-    /// A list without a heading of its own also begins anew after a file block.
-    fn channel(&mut self, name: &str) {
+    /// A list is in force for the files that follow it, not for the one before.
+    fn channel(&mut self, name: &str) -> Result<(), Bad> {
+        self.close()?;
         if self.fresh {
             self.channels.clear();
             self.fresh = false;
         }
         self.channels.push(name.to_owned());
+        Ok(())
     }
 
     fn block(&mut self, at: u64) -> Option<&mut Block> {

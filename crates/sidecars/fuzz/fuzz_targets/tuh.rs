@@ -1,0 +1,14 @@
+//! Any bytes as TUH annotations.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use mmpipe_sidecars::{Format, parse};
+
+fuzz_target!(|data: &[u8]| {
+    for format in [Format::TuhRec, Format::TuhLab, Format::TuhCsv, Format::TuhTse] {
+        if let Ok(table) = parse("x".as_ref(), data, format) {
+            let width = table.columns.len();
+            assert!(table.rows.iter().all(|row| row.len() == width));
+        }
+    }
+});
