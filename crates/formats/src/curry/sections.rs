@@ -39,7 +39,10 @@ pub(super) fn value<'a>(text: &'a str, section: &str, keys: &[&str]) -> Option<V
 }
 
 /// The lines of the list `name`, blank ones left out; `None` when it has no beginning.
-pub(super) fn list<'a>(text: &'a str, name: &str) -> Option<impl Iterator<Item = Value<'a>> + use<'a>> {
+pub(super) fn list<'a>(
+    text: &'a str,
+    name: &str,
+) -> Option<impl Iterator<Item = Value<'a>> + use<'a>> {
     let is = |line: &str, word: &str| {
         let mut words = line.split_whitespace();
         words.next() == Some(name) && words.next() == Some(word)
