@@ -1,6 +1,9 @@
 //! The number types of GDF channels, and samples of them to calibrated floats.
 //!
-//! The arithmetic is one product and one sum in `f64`, then (for `f32`) one rounding, as for EDF.
+//! The arithmetic is one product and one sum in `f64`, then (for `f32`) one rounding, as for EDF;
+//! without fused multiply-add, so the values are the same bits on every CPU.
+
+use multiversion::multiversion;
 
 /// How a channel stores its samples, little-endian.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,11 +104,16 @@ pub(super) struct Place<'a> {
 /// A float that samples are decoded to.
 pub(super) trait Float: Copy {
     fn from_f64(x: f64) -> Self;
+    /// Decodes 16-bit integers, the type of nearly all files.
+    fn from_i16(place: Place<'_>, scale: Scale, dst: &mut [Self]);
 }
 
 impl Float for f32 {
     fn from_f64(x: f64) -> f32 {
         x as f32
+    }
+    fn from_i16(place: Place<'_>, scale: Scale, dst: &mut [f32]) {
+        i16_f32(place, scale, dst);
     }
 }
 
@@ -113,6 +121,19 @@ impl Float for f64 {
     fn from_f64(x: f64) -> f64 {
         x
     }
+    fn from_i16(place: Place<'_>, scale: Scale, dst: &mut [f64]) {
+        i16_f64(place, scale, dst);
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
+fn i16_f32(place: Place<'_>, scale: Scale, dst: &mut [f32]) {
+    walk(place, scale, dst, |b| f64::from(i16::from_le_bytes(b)));
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
+fn i16_f64(place: Place<'_>, scale: Scale, dst: &mut [f64]) {
+    walk(place, scale, dst, |b| f64::from(i16::from_le_bytes(b)));
 }
 
 fn i24(b: [u8; 3]) -> f64 {
@@ -128,7 +149,7 @@ pub(super) fn decode<T: Float>(number: Number, place: Place<'_>, scale: Scale, d
     match number {
         Number::I8 => walk(place, scale, dst, |b| f64::from(i8::from_le_bytes(b))),
         Number::U8 => walk(place, scale, dst, |b| f64::from(u8::from_le_bytes(b))),
-        Number::I16 => walk(place, scale, dst, |b| f64::from(i16::from_le_bytes(b))),
+        Number::I16 => T::from_i16(place, scale, dst),
         Number::U16 => walk(place, scale, dst, |b| f64::from(u16::from_le_bytes(b))),
         Number::I24 => walk(place, scale, dst, i24),
         Number::U24 => walk(place, scale, dst, u24),
