@@ -115,9 +115,10 @@ impl Frames {
                 }
                 let first = start.checked_add(at)?.checked_mul(self.n)?;
                 let last = start.checked_add(stop)?.checked_mul(self.n)?;
-                let frames = numbers.get(first..last)?.get(column..)?;
+                let frames = numbers.get(first..last)?;
                 let out = out.get_mut(at..stop)?;
-                for (d, x) in out.iter_mut().zip(frames.iter().step_by(self.n)) {
+                for (d, frame) in out.iter_mut().zip(frames.chunks_exact(self.n)) {
+                    let x = frame.get(column)?;
                     *d = value(x);
                 }
             }

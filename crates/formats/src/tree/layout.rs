@@ -13,6 +13,9 @@ use crate::tree::Orientation;
 /// reader allocate.
 const MOST: u64 = 1 << 16;
 
+/// Samples a lane that are converted at once.
+const STEP: usize = 1 << 12;
+
 /// One contiguous piece of time in one array, or one array a channel.
 struct Piece {
     /// Samples of the recording that it holds.
@@ -269,11 +272,29 @@ impl Layout {
         start: u64,
         out: &mut [&mut [f32]],
     ) -> Result<()> {
-        let mut whole: Vec<Vec<f64>> = out.iter().map(|o| vec![0.0; o.len()]).collect();
-        let mut lanes: Vec<&mut [f64]> = whole.iter_mut().map(Vec::as_mut_slice).collect();
-        self.read(tree, channels, start, &mut lanes)?;
-        for (d, s) in out.iter_mut().zip(&whole) {
-            d.iter_mut().zip(s).for_each(|(d, s)| *d = *s as f32);
+        use mmpipe_trees::Container as C;
+        let longest = out.iter().map(|o| o.len()).max().unwrap_or(0);
+        // Chunks of HDF5 may be compressed: they are asked for once. Elsewhere small steps stay
+        // in cache.
+        let step = match tree.container() {
+            C::MatV73 | C::Hdf5 => longest.max(1),
+            _ => STEP,
+        };
+        let mut whole = vec![0.0; step.min(longest) * out.len()];
+        for at in (0..longest).step_by(step) {
+            let part = |o: &[f32]| o.len().saturating_sub(at).min(step);
+            let mut lanes = Vec::with_capacity(out.len());
+            let mut rest = whole.as_mut_slice();
+            for o in out.iter() {
+                let (lane, after) = rest.split_at_mut(part(o));
+                lanes.push(lane);
+                rest = after;
+            }
+            self.read(tree, channels, start.saturating_add(at as u64), &mut lanes)?;
+            for (d, s) in out.iter_mut().zip(&lanes) {
+                let d = d.iter_mut().skip(at);
+                d.zip(s.iter()).for_each(|(d, s)| *d = *s as f32);
+            }
         }
         Ok(())
     }
