@@ -2,11 +2,20 @@
 //! numbers, read on demand. Owns the model and the expressions that point into it. Knows
 //! nothing of recordings, channels, data sets or units.
 
+mod csv;
 mod error;
+mod hdf5;
+mod inflate;
+mod matlab5;
+mod numbers;
+mod numpy;
+mod open;
 mod select;
 mod source;
 mod tree;
+pub mod write;
 
 pub use error::{Error, Result};
+pub use open::open;
 pub use select::select;
 pub use tree::{Class, Container, Note, Tree, Var};

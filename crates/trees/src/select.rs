@@ -3,7 +3,8 @@
 //! `name`, then any of `.field`, `{n}` (element of a cell array), `(n)` (element of a struct
 //! array), each from 1 as MATLAB counts, in linear order; `{*}` and `(*)` take every element.
 //! A field asked of a struct array of one element needs no `(1)`; of several, all are taken.
-//! An HDF5 group is a struct: `nfo.fs`.
+//! An HDF5 group is a struct: `nfo.fs`. A variable's own name may hold dots and brackets (NumPy
+//! archives, columns of tables): the longest name that fits is taken.
 
 use std::path::Path;
 
@@ -26,9 +27,15 @@ enum Step<'a> {
 /// wildcard over nothing gives nothing instead); [`Error::Kind`] when a step does not suit what
 /// it is applied to; [`Error::Range`] beyond a million results.
 pub fn select(tree: &dyn Tree, expression: &str) -> Result<Vec<Var>> {
-    let (name, steps) = parse(tree.path(), expression)?;
     let variables = tree.variables();
-    let Some(var) = variables.iter().find(|v| v.place == name) else {
+    let fits = |name: &str| {
+        let rest = expression.strip_prefix(name);
+        rest.is_some_and(|r| r.is_empty() || r.starts_with(['.', '{', '(']))
+    };
+    let known = variables.iter().filter(|v| fits(&v.place));
+    let known = known.max_by_key(|v| v.place.len());
+    let (name, steps) = parse(tree.path(), expression, known.map(|v| v.place.len()))?;
+    let Some(var) = known else {
         let there: Vec<&str> = variables
             .iter()
             .take(12)
@@ -46,7 +53,8 @@ pub fn select(tree: &dyn Tree, expression: &str) -> Result<Vec<Var>> {
     };
     // A variable and, for a struct array, the element that the next field is taken of.
     let mut found: Vec<(Var, Option<u64>)> = vec![(var.clone(), None)];
-    for step in &steps {
+    for (k, step) in steps.iter().enumerate() {
+        let field_follows = matches!(steps.get(k + 1), Some(Step::Field(_)));
         let mut next = Vec::new();
         for (var, element) in &found {
             match step {
@@ -66,7 +74,10 @@ pub fn select(tree: &dyn Tree, expression: &str) -> Result<Vec<Var>> {
                         });
                     }
                     for i in indices(tree.path(), var, *at)? {
-                        next.push((var.clone(), Some(i)));
+                        next.push(match field_follows {
+                            true => (var.clone(), Some(i)),
+                            false => (tree.element(var, i)?, None),
+                        });
                     }
                 }
             }
@@ -121,7 +132,11 @@ fn indices(path: &Path, var: &Var, at: Option<u64>) -> Result<std::ops::Range<u6
     }
 }
 
-fn parse<'a>(path: &Path, expression: &'a str) -> Result<(&'a str, Vec<Step<'a>>)> {
+fn parse<'a>(
+    path: &Path,
+    expression: &'a str,
+    known: Option<usize>,
+) -> Result<(&'a str, Vec<Step<'a>>)> {
     let wrong = |at: usize, message: &str| Error::Expression {
         path: path.to_path_buf(),
         expression: expression.to_owned(),
@@ -132,7 +147,7 @@ fn parse<'a>(path: &Path, expression: &'a str) -> Result<(&'a str, Vec<Step<'a>>
         let rest = expression.get(from..).unwrap_or_default();
         from + rest.find(['.', '{', '(']).unwrap_or(rest.len())
     };
-    let mut at = name_end(0);
+    let mut at = known.unwrap_or_else(|| name_end(0));
     let name = expression.get(..at).unwrap_or_default();
     if name.is_empty() {
         return Err(wrong(0, "expected a variable's name"));

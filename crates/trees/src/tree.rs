@@ -39,6 +39,30 @@ pub trait Tree: Send + Sync {
     /// [`Error::Kind`] when `of` is no cell array, [`Error::Range`], [`Error::Damaged`].
     fn cell(&self, of: &Var, element: u64) -> Result<Var>;
 
+    /// Element `element` (linear) of a struct array as a struct of its own. Containers without
+    /// struct arrays need not provide it.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for an array of several where the container does not provide it;
+    /// [`Error::Range`].
+    fn element(&self, of: &Var, element: u64) -> Result<Var> {
+        if element >= of.len() {
+            return Err(Error::Range {
+                path: self.path().to_path_buf(),
+                place: of.place.clone(),
+                message: format!("element {} of {}", element.saturating_add(1), of.len()),
+            });
+        }
+        match of.len() {
+            1 => Ok(of.clone()),
+            _ => Err(Error::Unsupported {
+                path: self.path().to_path_buf(),
+                place: of.place.clone(),
+                what: "an element of a struct array without a field".to_owned(),
+            }),
+        }
+    }
+
     /// Numbers: `out[k][i]` becomes element `first[k] + i * stride` (linear) of `of`. Integers,
     /// logicals, chars and sparse matrices are converted; of complex numbers this is the real
     /// part. Several lanes are asked for at once so that a chunk is decompressed once.

@@ -76,6 +76,7 @@ mod tests {
         assert!(cache.get((0, 0)).is_some());
         cache.put((1, 0), Arc::new(vec![0u8; 2 * CAPACITY]));
         assert!(cache.get((1, 0)).is_some() && cache.get((0, 0)).is_none());
-        assert_eq!(cache.inner().chunks.len(), cache.inner().used.len());
+        let inner = cache.inner();
+        assert_eq!(inner.chunks.len(), inner.used.len());
     }
 }

@@ -233,7 +233,7 @@ impl Dataset {
         // The slowest dimension that the stride moves along alone.
         let (mut axis, mut step, mut product) = (None, 0, 1u64);
         for d in order {
-            if product > 0 && ask.stride > 0 && ask.stride % product == 0 {
+            if product > 0 && ask.stride > 0 && ask.stride.is_multiple_of(product) {
                 axis = Some(*d);
                 step = ask.stride / product;
             }

@@ -1,0 +1,75 @@
+//! Bounded inflation: what a length field claims is never allocated, only what has come out.
+
+use flate2::{Decompress, FlushDecompress, Status};
+
+/// Deflate makes at most 1032 bytes of one.
+const RATIO: u64 = 1032;
+/// No single element or archive member is inflated beyond this (16 GiB).
+pub(crate) const OVERALL: u64 = 16 << 30;
+
+/// All of a compressed stream. `expected` is what some header claims; it bounds the result (with
+/// a few bytes of grace) and is otherwise only a hint. Buffers start at 4 times the compressed
+/// size and double.
+///
+/// # Errors
+/// A message: not a deflate stream, a wrong checksum, an early end, or more than the bound.
+pub(crate) fn inflate(
+    packed: &[u8],
+    zlib: bool,
+    expected: u64,
+) -> std::result::Result<Vec<u8>, String> {
+    let most = (packed.len() as u64)
+        .saturating_mul(RATIO)
+        .saturating_add(64)
+        .min(OVERALL);
+    if expected > most {
+        return Err(format!(
+            "{expected} bytes are claimed, but {} compressed bytes can give {most} at most",
+            packed.len()
+        ));
+    }
+    // Room beyond the expected end lets the last call see the end of the stream.
+    let bound = expected as usize + 16;
+    let mut out = Vec::new();
+    out.reserve_exact(bound.min(packed.len().saturating_mul(4).saturating_add(4096)));
+    let mut state = Decompress::new(zlib);
+    loop {
+        let before = (state.total_in(), state.total_out());
+        let rest = packed.get(before.0 as usize..).unwrap_or_default();
+        let status = state
+            .decompress_vec(rest, &mut out, FlushDecompress::Finish)
+            .map_err(|e| e.to_string())?;
+        if status == Status::StreamEnd {
+            return Ok(out);
+        }
+        if out.len() >= bound {
+            return Err(format!("more than the {expected} bytes that are claimed"));
+        }
+        if out.len() == out.capacity() {
+            let more = out.capacity().min(bound - out.len());
+            out.reserve_exact(more);
+        } else if before == (state.total_in(), state.total_out()) {
+            return Err(format!("the compressed data end after {} bytes", out.len()));
+        }
+    }
+}
+
+/// The first `n` bytes of a zlib stream, or all when there are fewer.
+///
+/// # Errors
+/// A message: not a deflate stream.
+pub(crate) fn prefix(packed: &[u8], zlib: bool, n: usize) -> std::result::Result<Vec<u8>, String> {
+    let mut out = Vec::with_capacity(n);
+    let mut state = Decompress::new(zlib);
+    loop {
+        let before = (state.total_in(), state.total_out());
+        let rest = packed.get(before.0 as usize..).unwrap_or_default();
+        let status = state
+            .decompress_vec(rest, &mut out, FlushDecompress::None)
+            .map_err(|e| e.to_string())?;
+        let still = before == (state.total_in(), state.total_out());
+        if status == Status::StreamEnd || out.len() >= n || still {
+            return Ok(out);
+        }
+    }
+}
