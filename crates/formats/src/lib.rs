@@ -6,6 +6,7 @@ mod brainvision;
 mod curry;
 mod damage;
 mod edf;
+mod eeglab;
 mod error;
 mod frames;
 mod gdf;
@@ -13,6 +14,7 @@ mod recording;
 mod sniff;
 mod source;
 mod text;
+pub mod tree;
 mod units;
 pub mod write;
 
@@ -36,6 +38,10 @@ pub fn open(path: &Path) -> Result<Box<dyn Recording>> {
     let dat = has_extension(path, &["dat"]);
     if has_extension(path, curry::EXTENSIONS) || (dat && curry::beside(path)) {
         return Ok(Box::new(curry::Curry::open(path)?));
+    }
+    // A MATLAB file by its content; only the name says that it is a data set.
+    if has_extension(path, &["set", "fdt"]) {
+        return Ok(Box::new(eeglab::Eeglab::open(path)?));
     }
     match sniff::kind(source.bytes()) {
         Some(sniff::Kind::Edf) => Ok(Box::new(edf::Edf::open(source, false)?)),

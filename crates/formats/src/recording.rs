@@ -59,6 +59,20 @@ pub enum Container {
     Curry7,
     /// Curry 8 and later (.cdt, .dpa, .ceo).
     Curry8,
+    /// EEGLAB (.set, .fdt).
+    Eeglab,
+    /// MATLAB v5 to v7.
+    Mat5,
+    /// MATLAB v7.3.
+    Mat73,
+    /// HDF5 of other makers.
+    Hdf5,
+    /// One NumPy array.
+    Npy,
+    /// A zip archive of NumPy arrays.
+    Npz,
+    /// A table of numbers as text.
+    Csv,
 }
 
 impl fmt::Display for Container {
@@ -75,6 +89,13 @@ impl fmt::Display for Container {
             Container::BrainVision => "BrainVision",
             Container::Curry7 => "Curry 7",
             Container::Curry8 => "Curry 8",
+            Container::Eeglab => "EEGLAB",
+            Container::Mat5 => "MATLAB v5",
+            Container::Mat73 => "MATLAB v7.3",
+            Container::Hdf5 => "HDF5",
+            Container::Npy => "NumPy .npy",
+            Container::Npz => "NumPy .npz",
+            Container::Csv => "CSV",
         })
     }
 }

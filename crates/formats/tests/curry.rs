@@ -207,7 +207,12 @@ fn trials_are_runs() {
 #[test]
 fn what_can_be_read_in_spite_of_its_header_is_read_with_a_diagnostic() {
     use Severity::{Damaged, Note, Warning};
-    let cases: Vec<(&str, &str, &[(&str, Severity)])> = vec![
+    type Case = (
+        &'static str,
+        &'static str,
+        &'static [(&'static str, Severity)],
+    );
+    let cases: Vec<Case> = vec![
         (
             "NumSamples = 40",
             "NumSamples = 39",

@@ -81,7 +81,7 @@ impl<'a> Fields<'a> {
         let Some(x) = self.number(name)? else {
             return Ok(None);
         };
-        if x >= 1.0 && x <= 1e15 && x.fract() == 0.0 {
+        if (1.0..=1e15).contains(&x) && x.fract() == 0.0 {
             return Ok(Some(x as u64));
         }
         let message = format!("expected a whole number from 1, found {x}");

@@ -437,7 +437,7 @@ mod tests {
 
     #[test]
     fn runs_end_at_epochs_and_cuts() {
-        assert_eq!(runs(10, None, &[]), [0..10]);
+        assert_eq!(runs(10, None, &[]), std::slice::from_ref(&(0..10)));
         assert_eq!(runs(0, Some(5), &[]), []);
         assert_eq!(runs(10, Some(4), &[6, 8]), [0..4, 4..6, 6..8, 8..10]);
     }

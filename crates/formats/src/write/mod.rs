@@ -1,7 +1,9 @@
 //! Writers: what the product itself makes (simulations, exports). EDF goes through `edf-rs`.
 
 pub mod brainvision;
+pub mod curry;
 pub mod edf;
+pub mod eeglab;
 pub mod gdf;
 pub mod wav;
 
@@ -74,6 +76,38 @@ impl Default for Start {
             second: 0,
         }
     }
+}
+
+/// The one rate and length of all signals, which have no line break in their texts.
+fn one_rate(path: &Path, recording: &NewRecording<'_>) -> Result<(f64, usize)> {
+    let refuse = |field: &str, message: String| Error::Write {
+        path: path.to_path_buf(),
+        field: field.to_owned(),
+        message,
+    };
+    let first = recording.signals.first();
+    let first = first.ok_or_else(|| refuse("signals", "expected 1 or more, found none".into()))?;
+    let (sfreq, points) = (first.sfreq, first.samples.len());
+    if !(sfreq.is_finite() && sfreq > 0.0) {
+        return Err(refuse(
+            "sfreq",
+            format!("expected Hz above 0, found {sfreq}"),
+        ));
+    }
+    for s in &recording.signals {
+        if s.sfreq != sfreq || s.samples.len() != points {
+            let message = format!(
+                "expected one rate and length, {points} samples at {sfreq} Hz, found {} at {} Hz",
+                s.samples.len(),
+                s.sfreq
+            );
+            return Err(refuse(s.name, message));
+        }
+        if [s.name, s.unit].iter().any(|t| t.contains(['\n', '\r'])) {
+            return Err(refuse(s.name, "line breaks are not allowed".into()));
+        }
+    }
+    Ok((sfreq, points))
 }
 
 /// Samples to integers of -32767 to 32767 over a physical range.
