@@ -201,7 +201,7 @@ impl Polyphase {
         }
         let total = self.output_len(x.len());
         let mut index = Vec::with_capacity(lanes::BLOCK / 2);
-        let mut out = vec![[[0.0; L]; 2]; lanes::BLOCK / 2];
+        let mut out = [[[0.0; L]; 2]; lanes::BLOCK / 2];
         let mut edge = vec![[0.0; L]; self.window];
         let pair = |phase, first| Pair {
             phase,
