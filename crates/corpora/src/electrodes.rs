@@ -107,11 +107,10 @@ pub fn canonical(raw: &str) -> Electrode {
     if let Some(name) = place(stripped) {
         return Electrode::Name(name);
     }
-    // MNE numbers equal labels: `T8-P8-0`, `EEG F1-Ref-1`.
-    let unnumbered = match stripped.rsplit_once('-') {
-        Some((front, n)) if is_number(n) && front.contains('-') => front,
-        _ => stripped,
-    };
+    let unnumbered = unnumbered(stripped);
+    if let Some((active, _)) = joined(unnumbered) {
+        return Electrode::Name(active);
+    }
     if let Some((active, reference)) = unnumbered.rsplit_once('-')
         && let Some(name) = place(active)
     {
@@ -132,6 +131,34 @@ pub fn canonical(raw: &str) -> Electrode {
             format!("`{label}` is no 10-05 name: a rename rule or a position list must say it")
         }),
     }
+}
+
+/// The two electrodes whose difference a label names, by their 10-05 names: `FP1-F7`, `T3-T5`
+/// (T7 and P7), `C4-A1` and, against an earlobe or mastoid, also `C4A1`.
+pub fn pair(raw: &str) -> Option<(&'static str, &'static str)> {
+    let label = unnumbered(strip_eeg(raw.trim()));
+    let Some((active, reference)) = label.split_once('-') else {
+        return joined(label);
+    };
+    match (place(active), place(reference)) {
+        (Some(a), Some(b)) if a != b => Some((a, b)),
+        _ => None,
+    }
+}
+
+/// The label without the number that MNE gives equal labels: `T8-P8-0`, `EEG F1-Ref-1`.
+fn unnumbered(label: &str) -> &str {
+    match label.rsplit_once('-') {
+        Some((front, n)) if is_number(n) && front.contains('-') => front,
+        _ => label,
+    }
+}
+
+/// A scalp electrode written together with the earlobe or mastoid it is measured against.
+fn joined(label: &str) -> Option<(&'static str, &'static str)> {
+    let cut = label.len().checked_sub(2)?;
+    let (active, ear) = (place(label.get(..cut)?)?, place(label.get(cut..)?)?);
+    (is_reference(ear) && !is_reference(active)).then_some((active, ear))
 }
 
 /// What the labels of one file say together, in their order.
@@ -222,6 +249,8 @@ mod tests {
             ("T5", "P7"),
             ("EEG F4-M1", "F4"),
             ("C4-A1", "C4"),
+            ("C4A1", "C4"),
+            ("O1A2", "O1"),
             ("EEG F1-Ref-0", "F1"),
             ("A1", "A1"),
             ("m2", "M2"),
@@ -239,6 +268,38 @@ mod tests {
                 panic!("{raw}: {:?}", canonical(raw));
             };
             assert!(reason.contains("difference of two electrodes"), "{reason}");
+        }
+    }
+
+    #[test]
+    fn pairs_are_named_by_both_sides() {
+        for (raw, want) in [
+            ("FP1-F7", Some(("Fp1", "F7"))),
+            ("T3-T5", Some(("T7", "P7"))),
+            ("FZ-CZ", Some(("Fz", "Cz"))),
+            ("T8-P8-1", Some(("T8", "P8"))),
+            ("EEG F4-M1", Some(("F4", "M1"))),
+            ("C3A2", Some(("C3", "A2"))),
+            ("FT9-FT10", Some(("FT9", "FT10"))),
+            ("EEG A2-A1", Some(("A2", "A1"))),
+            ("FC1-Ref", None),
+            ("F2-F2", None),
+            ("A1A2", None),
+            ("Cz", None),
+            ("-", None),
+            ("LUE-RAE", None),
+        ] {
+            assert_eq!(pair(raw), want, "{raw}");
+        }
+    }
+
+    #[test]
+    fn numbered_placeholders_are_dummies() {
+        for raw in ["-", ".", "--0", "--12", ".-1", "  - "] {
+            let Electrode::NotEeg { kind, .. } = canonical(raw) else {
+                panic!("{raw}: {:?}", canonical(raw));
+            };
+            assert_eq!(kind, "dummy", "{raw}");
         }
     }
 

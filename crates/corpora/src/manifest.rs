@@ -16,7 +16,8 @@
 //! sql = "SELECT path, 0 AS trial FROM files WHERE status = 'ok'"
 //! ```
 //!
-//! Unknown keys are errors. Patterns are regular expressions over the path below the
+//! `data-manifests/README.md` explains every key with examples. Unknown keys are errors.
+//! Patterns are regular expressions over the path below the
 //! raw folder, with `/` separators, and must match the whole of it. What the SQL sees
 //! is described at [`Scan`](crate::Scan).
 
@@ -26,7 +27,16 @@ use regex::Regex;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 
+mod channels;
 mod check;
+mod known;
+mod parts;
+
+pub use channels::{
+    ChannelRules, Derivations, DropRule, Keep, KindRule, ListWhen, PositionList, Rates,
+};
+pub use known::{Action, Difference, Fault, Open};
+pub use parts::{PartRule, TreeTable};
 
 /// One data set: identity, files, channels, trials, and what is known to be wrong with it.
 #[derive(Debug, Clone, Deserialize)]
@@ -70,11 +80,19 @@ pub struct Manifest {
     /// Side-cars that become tables.
     #[serde(default)]
     pub side_cars: Vec<SideCar>,
+    /// Recordings inside files of named arrays.
+    #[serde(default)]
+    pub parts: Vec<PartRule>,
+    /// Small variables of such files that become tables.
+    #[serde(default)]
+    pub tables: Vec<TreeTable>,
     /// Class names; the index is the class.
     #[serde(default)]
     pub labels: Vec<String>,
     /// The trials query.
     pub trials: Query,
+    /// The intervals query: labels over the time of a recording, for trials without one.
+    pub intervals: Option<Query>,
     /// The streams query: which sound played in which trial.
     pub streams: Option<Query>,
     /// The stimuli query: what is known of each sound.
@@ -85,6 +103,9 @@ pub struct Manifest {
     /// Differences from the paper, explained.
     #[serde(default)]
     pub differences: Vec<Difference>,
+    /// What is not known of the files, and what happens meanwhile.
+    #[serde(default)]
+    pub open: Vec<Open>,
 }
 
 /// What a user must do to get the files.
@@ -253,99 +274,6 @@ pub struct FileRule {
     pub set: BTreeMap<String, String>,
 }
 
-/// What to do with a doubtful channel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Keep {
-    /// Drop it, with the reason.
-    Drop,
-    /// Keep it, with the doubt as its note.
-    Keep,
-}
-
-impl Keep {
-    fn drop() -> Self {
-        Keep::Drop
-    }
-
-    fn kept() -> Self {
-        Keep::Keep
-    }
-}
-
-/// Rules from raw labels to channels. Applied in this order: position list, drop, rename,
-/// prefixes and suffixes, kinds, then the electrode dictionary.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ChannelRules {
-    /// Labels by position in the file, for files whose own labels are useless.
-    /// Files with another number of channels than this list are rejected.
-    #[serde(default)]
-    pub positions: Vec<String>,
-    /// Prefixes to take off, in any case, before the dictionary is asked.
-    #[serde(default)]
-    pub strip_prefix: Vec<String>,
-    /// Suffixes to take off, in any case, before the dictionary is asked.
-    #[serde(default)]
-    pub strip_suffix: Vec<String>,
-    /// Raw label to new label (exact match).
-    #[serde(default)]
-    pub rename: BTreeMap<String, String>,
-    /// Channels to drop, each with its reason.
-    #[serde(default)]
-    pub drop: Vec<DropRule>,
-    /// Kinds by label, for labels that do not say themselves.
-    #[serde(default)]
-    pub kinds: Vec<KindRule>,
-    /// EEG channels without a 10-05 name; kept, they are called `raw:LABEL`.
-    #[serde(default = "Keep::drop")]
-    pub unknown: Keep,
-    /// Earlobes and mastoids (A1, A2, M1, M2).
-    #[serde(default = "Keep::drop")]
-    pub references: Keep,
-    /// Channels that channels.tsv marks bad (BIDS).
-    #[serde(default = "Keep::kept")]
-    pub bad: Keep,
-}
-
-impl Default for ChannelRules {
-    fn default() -> Self {
-        Self {
-            positions: Vec::new(),
-            strip_prefix: Vec::new(),
-            strip_suffix: Vec::new(),
-            rename: BTreeMap::new(),
-            drop: Vec::new(),
-            kinds: Vec::new(),
-            unknown: Keep::Drop,
-            references: Keep::Drop,
-            bad: Keep::Keep,
-        }
-    }
-}
-
-/// Channels whose raw label matches are dropped.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DropRule {
-    /// Matches the whole raw label.
-    pub pattern: Pattern,
-    /// Why.
-    pub reason: String,
-    /// Kind to write down, when it is not what the dictionary says.
-    pub kind: Option<String>,
-}
-
-/// Channels whose raw label matches are of this kind.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KindRule {
-    /// Matches the whole raw label.
-    pub pattern: Pattern,
-    /// One of [`KINDS`](crate::electrodes::KINDS).
-    pub kind: String,
-}
-
 /// How a side-car is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -385,48 +313,6 @@ pub struct SideCar {
 pub struct Query {
     /// The query text; the tables are described at [`Scan`](crate::Scan).
     pub sql: String,
-}
-
-/// A known fault of files, and what to do about it.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Fault {
-    /// Matches the whole path of the faulty files.
-    pub pattern: Pattern,
-    /// What is wrong.
-    pub fault: String,
-    /// Who says so.
-    pub source: String,
-    /// What to do.
-    pub action: Action,
-    /// The right unit, for `action = "unit"`: `V`, `mV`, `µV` or `nV`.
-    pub unit: Option<String>,
-}
-
-/// What a scan does about a known fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Action {
-    /// Write a diagnostic; the file is used as it is.
-    Note,
-    /// Do not use the file.
-    Reject,
-    /// Take the EEG channels to be in `unit`, whatever the file says.
-    Unit,
-}
-
-/// A difference between the paper's numbers and the files, explained.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Difference {
-    /// Which number: `hours`, `channels`, `subjects` or `recordings`.
-    pub what: String,
-    /// The paper's number.
-    pub paper: f64,
-    /// The number of the files, as this manifest reads them.
-    pub files: f64,
-    /// Why they differ.
-    pub why: String,
 }
 
 impl Manifest {

@@ -1,5 +1,6 @@
 //! Scanning: a raw folder and a manifest become the raw metadata tables.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use arrow::record_batch::RecordBatch;
@@ -12,6 +13,7 @@ mod classify;
 mod events;
 mod note;
 mod output;
+mod parts;
 mod run;
 mod side_car;
 mod tables;
@@ -33,7 +35,7 @@ mod walk;
 /// - `diagnostics`: `path, severity` (`note`, `warning`, `damaged`), `code, message`.
 /// - one table a side-car rule; for BIDS also `participants`, `scans`, `sessions`, `eeg_json`,
 ///   `events_json` and `trial_types`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Scan {
     /// The data set's name.
     pub dataset: String,
@@ -41,12 +43,27 @@ pub struct Scan {
     pub tables: Vec<(String, RecordBatch)>,
     /// The trials query.
     pub trials_sql: String,
+    /// The intervals query.
+    pub intervals_sql: Option<String>,
     /// The streams query.
     pub streams_sql: Option<String>,
     /// The stimuli query.
     pub stimuli_sql: Option<String>,
     /// Class names; the index is the class. Empty where the query names the classes.
     pub labels: Vec<String>,
+    /// Whether EEG channels of several rates in one file are all kept.
+    pub mixed_rates: bool,
+    /// Recordings that are parts of files, by their path in the tables.
+    pub parts: BTreeMap<String, Part>,
+}
+
+/// A recording that is a part of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The file, below the raw folder.
+    pub file: String,
+    /// Where in it, as JSON for [`open_part`](crate::open_part).
+    pub tree: String,
 }
 
 impl Scan {
@@ -63,6 +80,8 @@ pub struct Filter {
     /// others are listed with status `ignored`.
     pub subjects: Option<Vec<String>>,
 }
+
+pub use parts::open as open_part;
 
 /// Factor from a unit to µV; `None` when it is no voltage.
 pub(crate) fn microvolts(unit: &str) -> Option<f64> {

@@ -14,9 +14,14 @@
 //! the largest recordings first. A shard depends on its recording alone, so neither order nor
 //! number of threads changes a byte.
 
+mod answers;
 mod codec;
+mod conditioned;
 mod cut;
 mod decode;
+mod eeg;
+mod intervals;
+mod labels;
 mod operators;
 mod plan;
 mod raw;
@@ -180,6 +185,7 @@ pub async fn ingest(
     }
     report.removed = earlier.remove_orphans(lake, &raw, &plan, &current, &scan)?;
     earlier.save(lake)?;
+    report.notes.extend(earlier.repeated());
     report.recordings.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(report)
 }
@@ -374,19 +380,25 @@ async fn skip_done(
         progress,
     } = *job;
     let mut to_do = Vec::new();
-    let mut checks = stream::iter(plan.works.clone())
+    let mut works = plan.works.clone();
+    hash_parts(raw, &mut works).await?;
+    let mut checks = stream::iter(works)
         .map(|mut work| {
             let old = earlier.candidate(lake, &work, recipe).cloned();
-            let path = raw.join(&work.path);
+            let path = raw.join(work.raw_file());
             tokio::task::spawn_blocking(move || {
                 if old.is_none() {
                     return (work, None);
                 }
                 // A file that cannot be read now is rejected when it is decoded.
-                let hash = mmpipe_formats::open(&path)
-                    .map_err(Error::from)
-                    .and_then(|f| decode::sha256(f.header().files.iter().map(PathBuf::as_path)));
-                work.sha256 = hash.ok();
+                if work.sha256.is_none() {
+                    let hash = mmpipe_formats::open(&path)
+                        .map_err(Error::from)
+                        .and_then(|f| {
+                            decode::sha256(f.header().files.iter().map(PathBuf::as_path))
+                        });
+                    work.sha256 = hash.ok();
+                }
                 let same = old.filter(|old| work.sha256.is_some() && old.sha256 == work.sha256);
                 (work, same)
             })
@@ -403,6 +415,29 @@ async fn skip_done(
         }
     }
     Ok(to_do)
+}
+
+/// Hashes each file that holds several recordings once for all of them.
+async fn hash_parts(raw: &Path, works: &mut [Work]) -> Result<()> {
+    let mut files: BTreeMap<String, Option<String>> = works
+        .iter()
+        .filter_map(|w| Some((w.file.clone()?, None)))
+        .collect();
+    for (file, sha256) in &mut files {
+        let path = raw.join(file);
+        // A file that cannot be read now is rejected when it is decoded.
+        *sha256 = tokio::task::spawn_blocking(move || {
+            decode::sha256(std::iter::once(path.as_path())).ok()
+        })
+        .await
+        .map_err(|e| Error::Empty(format!("a worker stopped: {e}")))?;
+    }
+    for work in works.iter_mut() {
+        if let Some(sha256) = work.file.as_ref().and_then(|f| files.get(f)) {
+            work.sha256.clone_from(sha256);
+        }
+    }
+    Ok(())
 }
 
 /// Executes the plan over `to_do`.

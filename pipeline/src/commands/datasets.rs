@@ -207,6 +207,12 @@ fn view(m: &Manifest, found: Option<&Found>) -> serde_json::Value {
         "differences": m.differences.iter().map(|d| serde_json::json!({
             "what": d.what, "paper": d.paper, "files": d.files, "why": d.why,
         })).collect::<Vec<_>>(),
+        "open": m.open.iter().map(|o| serde_json::json!({
+            "what": o.what, "meanwhile": o.meanwhile, "source": o.source,
+        })).collect::<Vec<_>>(),
+        "compared": compare(m, found).iter().map(|c| serde_json::json!({
+            "what": c.what, "expected": c.expected, "found": c.found, "agrees": c.agrees,
+        })).collect::<Vec<_>>(),
     })
 }
 
@@ -278,5 +284,67 @@ fn show(ctx: &Context, m: &Manifest, found: Option<&Found>) -> Result<Status> {
             f.pattern.as_str()
         ))?;
     }
+    for o in &m.open {
+        render::line(format!(
+            "\nopen        {} Meanwhile: {} [{}]",
+            o.what, o.meanwhile, o.source
+        ))?;
+    }
+    for c in compare(m, found).iter().filter(|c| !c.agrees) {
+        render::line(format!(
+            "\ndiffers     {}: {} expected, {} found",
+            c.what, c.expected, c.found
+        ))?;
+    }
     Ok(Status::Done)
+}
+
+/// One number of a complete folder against what the lake holds.
+struct Compared {
+    what: &'static str,
+    expected: f64,
+    found: f64,
+    agrees: bool,
+}
+
+/// Every number that is both expected and found. Hours agree to a part in a thousand.
+fn compare(m: &Manifest, found: Option<&Found>) -> Vec<Compared> {
+    let Some(f) = found else {
+        return Vec::new();
+    };
+    let count = |n: i64| n as f64;
+    let numbers = [
+        (
+            "subjects",
+            m.expected.subjects.map(f64::from),
+            count(f.subjects),
+            0.0,
+        ),
+        (
+            "recordings",
+            m.expected.recordings.map(f64::from),
+            count(f.recordings),
+            0.0,
+        ),
+        ("hours", m.expected.hours, f.hours, 1e-3),
+        (
+            "channels",
+            m.expected.channels.map(f64::from),
+            count(f.channels_max),
+            0.0,
+        ),
+    ];
+    numbers
+        .into_iter()
+        .filter_map(|(what, expected, found, tolerance)| {
+            let expected = expected?;
+            let agrees = (found - expected).abs() <= tolerance * expected;
+            Some(Compared {
+                what,
+                expected,
+                found,
+                agrees,
+            })
+        })
+        .collect()
 }

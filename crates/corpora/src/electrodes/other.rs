@@ -96,7 +96,9 @@ pub(super) fn not_eeg(label: &str) -> Option<Electrode> {
             reason: format!("`{label}`: {what}"),
         })
     };
-    if lower.chars().all(|c| matches!(c, '-' | '.' | ' ')) {
+    // Equal placeholders may carry MNE's number: `--0`.
+    let bare = lower.trim_end_matches(|c: char| c.is_ascii_digit());
+    if (bare == lower || !bare.is_empty()) && bare.chars().all(|c| matches!(c, '-' | '.' | ' ')) {
         return found("dummy", "placeholder without a signal");
     }
     for (text, kind, what) in EXACT {

@@ -89,6 +89,75 @@ pub(super) fn check(m: &Manifest, file: &str) -> Result<()> {
     for (i, rule) in m.channels.kinds.iter().enumerate() {
         known_kind(file, &format!("channels.kinds[{i}].kind"), &rule.kind)?;
     }
+    for (i, list) in m.channels.lists.iter().enumerate() {
+        if list.names.is_empty() {
+            return fail(
+                format!("channels.lists[{i}].names"),
+                "expected a label for every channel, found none".into(),
+            );
+        }
+    }
+    for (i, part) in m.parts.iter().enumerate() {
+        if let Some(column) = part.set.keys().find(|c| FILE_COLUMNS.contains(&c.as_str())) {
+            return fail(
+                format!("parts[{i}].set"),
+                format!("`{column}` is a column of the table files already"),
+            );
+        }
+        let name = part.part.as_deref();
+        if name.is_some_and(|n| n.is_empty() || n.contains(['#', '/'])) {
+            return fail(
+                format!("parts[{i}].part"),
+                "expected a name without # and /".into(),
+            );
+        }
+        if part.each.is_none() && name.is_some_and(|n| n.contains('$')) {
+            return fail(
+                format!("parts[{i}].part"),
+                "expected a name without $, which stands for the number of an element of `each`"
+                    .into(),
+            );
+        }
+        each(file, &format!("parts[{i}].each"), part.each.as_deref())?;
+    }
+    for (i, table) in m.tables.iter().enumerate() {
+        let taken = m.side_cars.iter().map(|s| &s.table);
+        let taken = taken.chain(m.tables[..i].iter().map(|t| &t.table));
+        if TABLES.contains(&table.table.as_str())
+            || !is_table(&table.table)
+            || taken.into_iter().any(|t| *t == table.table)
+        {
+            return fail(
+                format!("tables[{i}].table"),
+                format!(
+                    "expected a lower-case identifier that no other table has, found `{}`",
+                    table.table
+                ),
+            );
+        }
+        if table.columns.is_empty() {
+            return fail(
+                format!("tables[{i}].columns"),
+                "expected at least one column, found none".into(),
+            );
+        }
+        each(file, &format!("tables[{i}].each"), table.each.as_deref())?;
+    }
+    for (i, open) in m.open.iter().enumerate() {
+        let texts = [
+            ("what", &open.what),
+            ("meanwhile", &open.meanwhile),
+            ("source", &open.source),
+        ];
+        for (key, text) in texts {
+            if text.trim().is_empty() {
+                return fail(
+                    format!("open[{i}].{key}"),
+                    "expected a sentence, found nothing".into(),
+                );
+            }
+        }
+    }
     for (i, side_car) in m.side_cars.iter().enumerate() {
         if TABLES.contains(&side_car.table.as_str()) || !is_table(&side_car.table) {
             return fail(
@@ -109,6 +178,7 @@ pub(super) fn check(m: &Manifest, file: &str) -> Result<()> {
     }
     let queries = [
         ("trials.sql", Some(&m.trials)),
+        ("intervals.sql", m.intervals.as_ref()),
         ("streams.sql", m.streams.as_ref()),
         ("stimuli.sql", m.stimuli.as_ref()),
     ];
@@ -154,6 +224,18 @@ pub(super) fn check(m: &Manifest, file: &str) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// An expression over elements ends in a wildcard.
+fn each(file: &str, key: &str, expression: Option<&str>) -> Result<()> {
+    match expression {
+        Some(e) if !(e.ends_with("{*}") || e.ends_with("(*)")) => Err(Error::ManifestValue {
+            file: file.to_owned(),
+            key: key.to_owned(),
+            detail: format!("expected an expression that ends in {{*}} or (*), found `{e}`"),
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn columns(pattern: &Pattern) -> impl Iterator<Item = &str> {

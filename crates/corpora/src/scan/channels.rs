@@ -7,8 +7,8 @@ use mmpipe_formats::Header;
 use super::bids::Extras;
 use super::microvolts;
 use super::note::Note;
-use crate::electrodes::{Electrode, canonical, canonical_all, is_reference};
-use crate::manifest::{ChannelRules, Keep};
+use crate::electrodes::{Electrode, canonical, canonical_all, is_reference, pair};
+use crate::manifest::{ChannelRules, Derivations, Keep, ListWhen, Rates};
 
 /// One row of the table `channels`, without the path.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ pub(super) fn rows(
     extras: Option<&Extras>,
     notes: &mut Vec<Note>,
 ) -> Result<Vec<Row>, String> {
-    let labels = labels(header, rules)?;
+    let labels = labels(path, header, rules)?;
     let said = canonical_all(&labels);
     let mut rows = Vec::with_capacity(labels.len());
     for ((channel, label), said) in header.channels.iter().zip(&labels).zip(said) {
@@ -61,7 +61,9 @@ pub(super) fn rows(
         missing_channels(path, header, extras, notes);
     }
     drop_repeats(&mut rows);
-    drop_other_rates(&mut rows);
+    if rules.rates == Rates::Common {
+        drop_other_rates(&mut rows);
+    }
     if !rows.iter().any(|r| r.keep) {
         return Err(match rows.iter().find_map(|r| r.reason.as_deref()) {
             Some(first) => format!(
@@ -74,22 +76,26 @@ pub(super) fn rows(
     Ok(rows)
 }
 
-/// The EEG rate of a file: that of its kept channels.
+/// The EEG rate of a file: the most common of its kept channels, of equals the highest.
 pub(super) fn sfreq(rows: &[Row]) -> Option<f64> {
-    rows.iter().find(|r| r.keep).map(|r| r.sfreq)
+    let kept: Vec<f64> = rows.iter().filter(|r| r.keep).map(|r| r.sfreq).collect();
+    let count = |rate: f64| kept.iter().filter(|&&r| r == rate).count();
+    kept.iter()
+        .copied()
+        .max_by(|&a, &b| count(a).cmp(&count(b)).then(a.total_cmp(&b)))
 }
 
 /// What each channel is called before the dictionary is asked.
-fn labels(header: &Header, rules: &ChannelRules) -> Result<Vec<String>, String> {
-    if !rules.positions.is_empty() {
-        if rules.positions.len() != header.channels.len() {
+fn labels(path: &str, header: &Header, rules: &ChannelRules) -> Result<Vec<String>, String> {
+    if let Some(names) = position_list(path, header, rules) {
+        if names.len() != header.channels.len() {
             return Err(format!(
                 "expected {} channels as in the manifest's position list, found {}",
-                rules.positions.len(),
+                names.len(),
                 header.channels.len()
             ));
         }
-        return Ok(rules.positions.clone());
+        return Ok(names.to_vec());
     }
     Ok(header
         .channels
@@ -99,6 +105,26 @@ fn labels(header: &Header, rules: &ChannelRules) -> Result<Vec<String>, String> 
             None => strip(&c.name, rules).to_owned(),
         })
         .collect())
+}
+
+/// The position list of a file: the first of `lists` that applies, else `positions`.
+fn position_list<'a>(path: &str, header: &Header, rules: &'a ChannelRules) -> Option<&'a [String]> {
+    let useless = || {
+        let said = |label: &str| match canonical(label) {
+            Electrode::Name(_) | Electrode::NotEeg { .. } => true,
+            Electrode::Unknown { .. } => pair(label).is_some(),
+        };
+        let known = header.channels.iter().filter(|c| said(&c.name)).count();
+        2 * known < header.channels.len()
+    };
+    let list = rules
+        .lists
+        .iter()
+        .find(|list| list.pattern.is_match(path) && (list.when == ListWhen::Always || useless()));
+    match list {
+        Some(list) => Some(&list.names),
+        None => (!rules.positions.is_empty()).then_some(rules.positions.as_slice()),
+    }
 }
 
 /// Takes the manifest's prefixes and suffixes off, each at most once.
@@ -290,6 +316,22 @@ fn judge(
         let reason = row.reason.take().unwrap_or_else(|| "not EEG".into());
         return drop(row, reason);
     }
+    if let Some((a, b)) = pair(label) {
+        let against_ear = is_reference(b) && !is_reference(a);
+        match rules.reference_derivations {
+            Derivations::Pair if against_ear => row.name = Some(format!("{a}-{b}")),
+            Derivations::Drop if against_ear => {
+                return drop(
+                    row,
+                    format!("`{label}` is measured against an earlobe or mastoid"),
+                );
+            }
+            _ if !against_ear && rules.bipolar == Keep::Keep => {
+                row.name = Some(format!("{a}-{b}"));
+            }
+            _ => {}
+        }
+    }
     if row.name.is_none() {
         let why = match said {
             Electrode::Unknown { reason } | Electrode::NotEeg { reason, .. } => reason.clone(),
@@ -339,12 +381,7 @@ fn drop_repeats(rows: &mut [Row]) {
 
 /// Of channels with several rates those with the most common (then the highest) are kept.
 fn drop_other_rates(rows: &mut [Row]) {
-    let kept: Vec<f64> = rows.iter().filter(|r| r.keep).map(|r| r.sfreq).collect();
-    let count = |rate: f64| kept.iter().filter(|&&r| r == rate).count();
-    let Some(&rate) = kept
-        .iter()
-        .max_by(|&&a, &&b| count(a).cmp(&count(b)).then(a.total_cmp(&b)))
-    else {
+    let Some(rate) = sfreq(rows) else {
         return;
     };
     for row in rows.iter_mut().filter(|r| r.keep && r.sfreq != rate) {

@@ -36,7 +36,7 @@ impl Status {
 }
 
 /// One file, before it is opened.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct File {
     pub(super) path: String,
     pub(super) full: PathBuf,
@@ -47,6 +47,8 @@ pub(super) struct File {
     pub(super) reason: Option<String>,
     /// For annotation files: the path of the recording they belong to.
     pub(super) of: Option<String>,
+    /// For a recording inside a file of named arrays: the file's path and where in it.
+    pub(super) part: Option<(String, String)>,
 }
 
 impl File {
@@ -116,6 +118,7 @@ fn by_rule(found: Found, rules: &[FileRule]) -> File {
         status: Status::Ignored,
         reason: Some("no rule of the manifest matches this file".into()),
         of: None,
+        part: None,
     };
     if let Some((rule, groups)) = hit {
         file.of = rule.of.as_ref().map(|of| expand(of, &groups));

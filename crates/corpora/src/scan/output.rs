@@ -10,7 +10,7 @@ use super::run::Opened;
 use super::side_car;
 use super::tables::{Columns, TextTable, each};
 use crate::Result;
-use crate::manifest::{FileRule, SideCar};
+use crate::manifest::{FileRule, Manifest, SideCar};
 
 /// All files of a side-car rule as one table.
 pub(super) fn side_car_table(
@@ -78,6 +78,7 @@ pub(super) fn json_table(
 
 /// The table `files`: every file, named groups as columns.
 pub(super) fn files_table(
+    manifest: &Manifest,
     rules: &[FileRule],
     files: &[File],
     opened: &[Option<Opened>],
@@ -92,6 +93,11 @@ pub(super) fn files_table(
             if !groups.contains(&name) {
                 groups.push(name);
             }
+        }
+    }
+    for name in manifest.parts.iter().flat_map(|p| p.set.keys()) {
+        if !groups.contains(&name.as_str()) {
+            groups.push(name);
         }
     }
     let mut table = Columns::new("files", files.len()).text("path", each(files, |f| &f.path));

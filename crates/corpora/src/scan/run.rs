@@ -12,8 +12,8 @@ use super::classify::{self, File, Status};
 use super::events::{annotation_files, events_table, recording_events};
 use super::note::Note;
 use super::output::{channels_table, files_table, json_table, notes_table, side_car_table};
-use super::{Filter, Scan, walk};
-use crate::manifest::{Action, FileKind, FileRule, Layout, Manifest, SideCar};
+use super::{Filter, Scan, parts, walk};
+use crate::manifest::{Action, FileKind, FileRule, Layout, Manifest, Rates, SideCar};
 use crate::{Error, Result, registry};
 
 /// A recording after it was opened.
@@ -30,7 +30,9 @@ type Outcome = (Result<Opened, String>, Vec<Note>);
 pub(super) fn scan(manifest: &Manifest, raw: &Path, filter: &Filter) -> Result<Scan> {
     let (rules, side_cars) = rules(manifest)?;
     let found = walk::walk(raw, &manifest.name)?;
-    let mut files = classify::classify(found, &rules, &manifest.faults, filter);
+    let files = classify::classify(found, &rules, &manifest.faults, filter);
+    let mut files = parts::split(files, manifest);
+    let parts = parts::list(&files);
     check_signals(manifest, &rules, raw, &files, filter)?;
 
     let index = (manifest.layout == Layout::Bids).then(|| Index::new(&files));
@@ -106,7 +108,7 @@ pub(super) fn scan(manifest: &Manifest, raw: &Path, filter: &Filter) -> Result<S
     notes.dedup();
 
     let mut all = vec![
-        files_table(&rules, &files, &opened)?,
+        files_table(manifest, &rules, &files, &opened)?,
         events_table(&events)?,
         channels_table(&files, &opened)?,
         notes_table(&notes)?,
@@ -116,9 +118,12 @@ pub(super) fn scan(manifest: &Manifest, raw: &Path, filter: &Filter) -> Result<S
         dataset: manifest.name.clone(),
         tables: all,
         trials_sql: manifest.trials.sql.trim().to_owned(),
+        intervals_sql: manifest.intervals.as_ref().map(|q| q.sql.trim().to_owned()),
         streams_sql: manifest.streams.as_ref().map(|q| q.sql.trim().to_owned()),
         stimuli_sql: manifest.stimuli.as_ref().map(|q| q.sql.trim().to_owned()),
         labels: manifest.labels.clone(),
+        mixed_rates: manifest.channels.rates == Rates::Resample,
+        parts,
     })
 }
 
@@ -249,6 +254,9 @@ fn open(
 
 /// The header of a file, or why there is none, without the path in front.
 pub(super) fn header(file: &File) -> Result<Header, String> {
+    if let Some((_, tree)) = &file.part {
+        return parts::open(&file.full, tree).map(|recording| recording.header().clone());
+    }
     match mmpipe_formats::open(&file.full) {
         Ok(recording) => Ok(recording.header().clone()),
         Err(e) => {

@@ -8,7 +8,9 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use mmpipe_corpora::Scan;
 use mmpipe_signal::recipe::Recipe;
 
+use super::answers::{read_channels, read_trials};
 use super::cut::{self, Bounds, Span};
+use super::intervals::{self, Labelled};
 use super::raw::{Rows, Values};
 use super::rows::{self, ChannelRow, RecordingRow};
 use super::work::{Work, WorkChannel, WorkTrial};
@@ -79,23 +81,32 @@ pub(crate) async fn plan(scan: &Scan, recipe: &Recipe) -> Result<Plan> {
     };
 
     let mut plan = Plan::default();
-    let mut channels =
-        read_channels(&run("channels", "SELECT * FROM channels ORDER BY path, channel").await?)?;
+    let mut channels = read_channels(
+        &run("channels", "SELECT * FROM channels ORDER BY path, channel").await?,
+        scan.mixed_rates,
+    )?;
     let files = run("files", "SELECT * FROM files ORDER BY path").await?;
     let mut trials = read_trials(&run("trials", &scan.trials_sql).await?, &scan.labels)?;
+    let mut labelled = match &scan.intervals_sql {
+        Some(sql) => intervals::read(&run("intervals", sql).await?, &scan.labels)?,
+        None => BTreeMap::new(),
+    };
     let read = Files {
         scan,
         recipe,
         files: &files,
     };
-    read.to_plan(&mut plan, &mut channels, &mut trials)?;
-    if let Some((path, _)) = trials.iter().find(|(path, _)| !plan.knows(path)) {
-        return Err(Error::Manifest {
+    read.to_plan(&mut plan, &mut channels, &mut trials, &mut labelled)?;
+    let unknown = |query: &'static str, path: Option<&String>| match path {
+        Some(path) => Err(Error::Manifest {
             dataset: scan.dataset.clone(),
-            query: "trials",
+            query,
             message: format!("path {path:?} is not a file of table `files`"),
-        });
-    }
+        }),
+        None => Ok(()),
+    };
+    unknown("trials", trials.keys().find(|path| !plan.knows(path)))?;
+    unknown("intervals", labelled.keys().find(|path| !plan.knows(path)))?;
     if let Some(sql) = &scan.streams_sql {
         plan.read_streams(&run("streams", sql).await?)?;
     }
@@ -105,151 +116,6 @@ pub(crate) async fn plan(scan: &Scan, recipe: &Recipe) -> Result<Plan> {
     plan.inherit_content();
     plan.check_keys(recipe)?;
     Ok(plan)
-}
-
-/// Table `channels`, by path.
-fn read_channels(rows: &Rows) -> Result<BTreeMap<String, Vec<WorkChannel>>> {
-    let mut out: BTreeMap<String, Vec<WorkChannel>> = BTreeMap::new();
-    let (path, index) = (rows.text("path")?, rows.long("channel")?);
-    let (raw_name, kind, name) = (
-        rows.text("raw_name")?,
-        rows.text("kind")?,
-        rows.text("name")?,
-    );
-    let (unit, factor, sfreq) = (
-        rows.text("unit")?,
-        rows.double("to_microvolts")?,
-        rows.double("sfreq")?,
-    );
-    let (keep, reason) = (rows.flag("keep")?, rows.text("reason")?);
-    for i in 0..rows.len() {
-        let (Some(path), Some(index)) = (path.get(i), index.get(i)) else {
-            return Err(rows.wrong("channels need path and channel"));
-        };
-        let keep = keep.get(i).unwrap_or(false);
-        let mut channel = WorkChannel {
-            index: u32::try_from(index)
-                .map_err(|_| rows.wrong(format!("channel {index} is not an index")))?,
-            raw_name: raw_name.get(i).unwrap_or_default(),
-            kind: kind.get(i).unwrap_or_default(),
-            name: name.get(i),
-            unit: unit.get(i),
-            to_microvolts: factor.get(i),
-            sfreq: sfreq.get(i).unwrap_or(f64::NAN),
-            reason: reason.get(i),
-        };
-        channel.reason = match (keep, channel.reason.take()) {
-            (true, _) => not_usable(&channel),
-            (false, None) => Some("not kept, and the manifest gives no reason".into()),
-            (false, reason) => reason,
-        };
-        out.entry(path).or_default().push(channel);
-    }
-    out.values_mut()
-        .for_each(|channels| one_rate_one_name(channels));
-    Ok(out)
-}
-
-/// Why a channel that the manifest keeps cannot be ingested.
-fn not_usable(channel: &WorkChannel) -> Option<String> {
-    if channel.name.is_none() {
-        Some("it has no canonical name".into())
-    } else if channel
-        .to_microvolts
-        .is_none_or(|f| !f.is_finite() || f == 0.0)
-    {
-        Some(format!(
-            "unit {:?} is not a voltage",
-            channel.unit.as_deref().unwrap_or("")
-        ))
-    } else if !(channel.sfreq > 0.0 && channel.sfreq.is_finite()) {
-        Some(format!("its sampling rate is {} Hz", channel.sfreq))
-    } else {
-        None
-    }
-}
-
-/// An epoch holds channels of one rate, each name once: the commonest rate (the higher of two
-/// equally common) and the first channel of a name stay.
-fn one_rate_one_name(channels: &mut [WorkChannel]) {
-    let mut rates: Vec<(f64, usize)> = Vec::new();
-    for c in channels.iter().filter(|c| c.reason.is_none()) {
-        match rates.iter_mut().find(|(rate, _)| *rate == c.sfreq) {
-            Some((_, n)) => *n += 1,
-            None => rates.push((c.sfreq, 1)),
-        }
-    }
-    let Some(&(rate, _)) = rates
-        .iter()
-        .max_by(|a, b| a.1.cmp(&b.1).then(a.0.total_cmp(&b.0)))
-    else {
-        return;
-    };
-    let mut names = BTreeSet::new();
-    for c in channels.iter_mut().filter(|c| c.reason.is_none()) {
-        if c.sfreq != rate {
-            c.reason = Some(format!(
-                "sampled at {} Hz, most channels at {rate} Hz",
-                c.sfreq
-            ));
-        } else if !names.insert(c.name.clone()) {
-            c.reason = Some(format!(
-                "a second channel called {}",
-                c.name.as_deref().unwrap_or_default()
-            ));
-        }
-    }
-}
-
-/// Answer of the trials query, by path, in order of trial.
-fn read_trials(rows: &Rows, labels: &[String]) -> Result<BTreeMap<String, Vec<WorkTrial>>> {
-    let mut out: BTreeMap<String, Vec<WorkTrial>> = BTreeMap::new();
-    let (path, trial) = (rows.text("path")?, rows.long("trial")?);
-    let (start, stop) = (rows.double("start")?, rows.double("stop")?);
-    let (label, label_name) = (
-        rows.long_or_absent("label")?,
-        rows.text_or_absent("label_name")?,
-    );
-    let (task, auditory) = (
-        rows.text_or_absent("task")?,
-        rows.text_or_absent("auditory_type")?,
-    );
-    let (content, dropped) = (
-        rows.text_or_absent("content_id")?,
-        rows.text_or_absent("drop_reason")?,
-    );
-    for i in 0..rows.len() {
-        let (Some(path), Some(trial)) = (path.get(i), trial.get(i)) else {
-            return Err(rows.wrong(format!("row {i} has no path or no trial number")));
-        };
-        let small = |v: i64, what: &str| {
-            i32::try_from(v).map_err(|_| rows.wrong(format!("{what} {v} does not fit 32 bits")))
-        };
-        let label = label.get(i).map(|v| small(v, "label")).transpose()?;
-        let named = label.and_then(|l| labels.get(usize::try_from(l).ok()?).cloned());
-        out.entry(path).or_default().push(WorkTrial {
-            trial: small(trial, "trial")?,
-            start: start.get(i),
-            stop: stop.get(i),
-            label,
-            label_name: label_name.get(i).or(named),
-            task: task.get(i),
-            auditory_type: auditory.get(i),
-            content_id: content.get(i),
-            drop_reason: dropped.get(i),
-            streams: Vec::new(),
-        });
-    }
-    for (path, trials) in &mut out {
-        trials.sort_by_key(|t| t.trial);
-        if let Some(pair) = trials
-            .windows(2)
-            .find(|p| matches!(p, [a, b] if a.trial == b.trial))
-        {
-            return Err(rows.wrong(format!("two rows for trial {} of {path:?}", pair[0].trial)));
-        }
-    }
-    Ok(out)
 }
 
 /// Table `files` and what it is read with.
@@ -292,6 +158,7 @@ impl Files<'_> {
         plan: &mut Plan,
         channels: &mut BTreeMap<String, Vec<WorkChannel>>,
         trials: &mut BTreeMap<String, Vec<WorkTrial>>,
+        labelled: &mut BTreeMap<String, Labelled>,
     ) -> Result<()> {
         let rows = self.files;
         let (path, status, reason) = (
@@ -329,6 +196,8 @@ impl Files<'_> {
                 return Err(rows.wrong(format!("row {i} has no path")));
             };
             let reason = reason.get(i);
+            let labels = labelled.remove(&path).unwrap_or_default();
+            let part = self.scan.parts.get(&path);
             let mut work = Work {
                 recording_id: recording_id(&self.scan.dataset, &path),
                 dataset: self.scan.dataset.clone(),
@@ -341,6 +210,8 @@ impl Files<'_> {
                 },
                 bytes: bytes.get(i).unwrap_or(0),
                 path: path.clone(),
+                file: part.map(|p| p.file.clone()),
+                tree: part.map(|p| p.tree.clone()),
                 ..Default::default()
             };
             match status.get(i).as_deref() {
@@ -353,6 +224,14 @@ impl Files<'_> {
                 Some("ok") => {
                     work.channels = channels.remove(&path).unwrap_or_default();
                     work.trials = trials.remove(&path).unwrap_or_default();
+                    work.intervals = labels.intervals;
+                    work.label_names = labels.names;
+                    if labels.backwards > 0 {
+                        plan.notes.push(format!(
+                            "{path}: {} intervals stop before they start and label nothing",
+                            labels.backwards
+                        ));
+                    }
                     plan.seconds.insert(path, seconds.get(i).unwrap_or(0.0));
                     plan.works.push(work);
                 }
@@ -535,15 +414,7 @@ impl Plan {
             samples: (seconds * recipe.sfreq).ceil() as usize,
             unusable: None,
         };
-        let bounds: Vec<Bounds> = work
-            .trials
-            .iter()
-            .map(|t| Bounds {
-                start: t.start,
-                stop: t.stop,
-                drop_reason: t.drop_reason.clone(),
-            })
-            .collect();
+        let bounds: Vec<Bounds> = work.trials.iter().map(|t| t.bounds()).collect();
         cut::cut(&[span], &bounds, recipe.sfreq, recipe.epoch_seconds)
     }
 }

@@ -124,14 +124,28 @@ impl Rows {
     pub(crate) fn double(&self, name: &str) -> Result<Values<f64>> {
         Ok(Values {
             column: self.column(name, &DataType::Float64, true)?,
-            read: |c, i| c.as_primitive_opt::<Float64Type>().map(|c| c.value(i)),
+            read: read_double,
+        })
+    }
+
+    pub(crate) fn double_or_absent(&self, name: &str) -> Result<Values<f64>> {
+        Ok(Values {
+            column: self.column(name, &DataType::Float64, false)?,
+            read: read_double,
         })
     }
 
     pub(crate) fn flag(&self, name: &str) -> Result<Values<bool>> {
         Ok(Values {
             column: self.column(name, &DataType::Boolean, true)?,
-            read: |c, i| c.as_boolean_opt().map(|c| c.value(i)),
+            read: read_flag,
+        })
+    }
+
+    pub(crate) fn flag_or_absent(&self, name: &str) -> Result<Values<bool>> {
+        Ok(Values {
+            column: self.column(name, &DataType::Boolean, false)?,
+            read: read_flag,
         })
     }
 }
@@ -144,4 +158,14 @@ fn read_text(column: &ArrayRef, row: usize) -> Option<String> {
 
 fn read_long(column: &ArrayRef, row: usize) -> Option<i64> {
     column.as_primitive_opt::<Int64Type>().map(|c| c.value(row))
+}
+
+fn read_double(column: &ArrayRef, row: usize) -> Option<f64> {
+    column
+        .as_primitive_opt::<Float64Type>()
+        .map(|c| c.value(row))
+}
+
+fn read_flag(column: &ArrayRef, row: usize) -> Option<bool> {
+    column.as_boolean_opt().map(|c| c.value(row))
 }

@@ -136,6 +136,31 @@ impl Earlier {
         .map(drop)
     }
 
+    /// Says which recordings have the same raw bytes. Parts of one file do, and are not meant.
+    pub(crate) fn repeated(&self) -> Vec<String> {
+        let mut by_hash: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for row in self.recordings.values().filter(|r| r.status == OK) {
+            if let Some(sha256) = &row.sha256 {
+                by_hash.entry(sha256).or_default().push(&row.path);
+            }
+        }
+        let file = |path: &str| {
+            path.rsplit_once('#')
+                .map_or(path, |(file, _)| file)
+                .to_owned()
+        };
+        by_hash
+            .into_values()
+            .filter(|paths| paths.iter().map(|p| file(p)).collect::<BTreeSet<_>>().len() > 1)
+            .map(|paths| {
+                format!(
+                    "identical-files: {} have the same bytes (SHA-256); each is in the lake",
+                    paths.join(", ")
+                )
+            })
+            .collect()
+    }
+
     /// Removes what the raw folder no longer has: rows of files that are gone or that the
     /// manifest no longer takes as recordings, and shards without a row. Recordings that this
     /// ingest was told to leave alone (a filter on subjects) stay. `current` are the recordings
@@ -153,7 +178,7 @@ impl Earlier {
             .recordings
             .keys()
             .filter(|path| !current.contains(path.as_str()))
-            .filter(|path| refused.contains(*path) || !raw.join(path).exists())
+            .filter(|path| refused.contains(*path) || !raw_exists(raw, path))
             .cloned()
             .collect();
         for path in &gone {
@@ -192,6 +217,12 @@ impl Earlier {
         }
         Ok(gone)
     }
+}
+
+/// Whether the raw file of a recording is there; a part of a file is `file#part`.
+fn raw_exists(raw: &Path, path: &str) -> bool {
+    let there = |path: &str| raw.join(path).exists();
+    there(path) || path.rsplit_once('#').is_some_and(|(file, _)| there(file))
 }
 
 /// Files that no rule of the manifest takes. A file that a filter leaves out has a subject.

@@ -15,7 +15,7 @@ use super::work::Work;
 use crate::{Error, Result, schema};
 
 /// Version of what the ingest writes: raised when the same input would give other bytes.
-pub(crate) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "+ingest.1");
+pub(crate) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "+ingest.2");
 
 /// Status of an accepted recording.
 pub(crate) const OK: &str = "ok";

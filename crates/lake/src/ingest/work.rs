@@ -8,6 +8,7 @@ use arrow::array::{ArrayRef, AsArray, BinaryArray, Int64Array, RecordBatch, Stri
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use prost::Message;
 
+use super::cut::Bounds;
 use crate::{Error, Result};
 
 /// One recording to ingest.
@@ -37,6 +38,42 @@ pub(crate) struct Work {
     pub(crate) channels: Vec<WorkChannel>,
     #[prost(message, repeated, tag = "11")]
     pub(crate) trials: Vec<WorkTrial>,
+    /// Labels over the recording, for trials without one of their own.
+    #[prost(message, repeated, tag = "12")]
+    pub(crate) intervals: Vec<WorkInterval>,
+    /// Names of the classes in `intervals`.
+    #[prost(message, repeated, tag = "13")]
+    pub(crate) label_names: Vec<WorkLabel>,
+    /// The file below the raw folder, where the recording is only a part of one.
+    #[prost(string, optional, tag = "14")]
+    pub(crate) file: Option<String>,
+    /// Where in the file the recording is: a `TreeSpec` as JSON.
+    #[prost(string, optional, tag = "15")]
+    pub(crate) tree: Option<String>,
+}
+
+/// A stretch of the recording that has a label.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(crate) struct WorkInterval {
+    /// s from the start of the recording.
+    #[prost(double, tag = "1")]
+    pub(crate) start: f64,
+    #[prost(double, tag = "2")]
+    pub(crate) stop: f64,
+    #[prost(int32, tag = "3")]
+    pub(crate) label: i32,
+    /// Decides between labels that cover equal shares.
+    #[prost(double, tag = "4")]
+    pub(crate) weight: f64,
+}
+
+/// The name of a class.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct WorkLabel {
+    #[prost(int32, tag = "1")]
+    pub(crate) label: i32,
+    #[prost(string, tag = "2")]
+    pub(crate) name: String,
 }
 
 /// One channel of the raw file and what becomes of it.
@@ -87,6 +124,19 @@ pub(crate) struct WorkTrial {
     pub(crate) drop_reason: Option<String>,
     #[prost(message, repeated, tag = "10")]
     pub(crate) streams: Vec<WorkStream>,
+    /// Whether the publisher rejected it.
+    #[prost(bool, optional, tag = "11")]
+    pub(crate) rejected: Option<bool>,
+}
+
+impl WorkTrial {
+    pub(crate) fn bounds(&self) -> Bounds {
+        Bounds {
+            start: self.start,
+            stop: self.stop,
+            drop_reason: self.drop_reason.clone(),
+        }
+    }
 }
 
 /// One sound heard in a trial.
@@ -119,6 +169,17 @@ impl Work {
     /// Channels that go into `eeg`, in file order.
     pub(crate) fn kept(&self) -> impl Iterator<Item = &WorkChannel> {
         self.channels.iter().filter(|c| c.reason.is_none())
+    }
+
+    /// The name of a class of `intervals`.
+    pub(crate) fn label_name(&self, label: i32) -> Option<&str> {
+        let found = self.label_names.iter().find(|l| l.label == label)?;
+        Some(found.name.as_str())
+    }
+
+    /// The file that is read, below the raw folder.
+    pub(crate) fn raw_file(&self) -> &str {
+        self.file.as_deref().unwrap_or(&self.path)
     }
 
     /// For messages and keys: dataset/subject/session/run, empty where there is none.

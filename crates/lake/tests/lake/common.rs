@@ -215,9 +215,7 @@ pub fn scan(raw: &Path, files: &[File], trials: &str) -> Scan {
         dataset: "Mini".into(),
         tables: vec![("files".into(), table), ("channels".into(), channels)],
         trials_sql: trials.into(),
-        streams_sql: None,
-        stimuli_sql: None,
-        labels: Vec::new(),
+        ..Scan::default()
     }
 }
 

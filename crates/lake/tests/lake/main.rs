@@ -2,6 +2,7 @@
 
 mod common;
 mod ingest;
+mod manifests;
 mod plan_bytes;
 mod session;
 mod sounds;

@@ -1,0 +1,45 @@
+//! Recordings and tables inside files of named arrays (MATLAB, HDF5, NumPy).
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::Pattern;
+
+/// A recording inside the files that match. A file may match several rules and so hold several
+/// recordings; it must also match a `[[files]]` rule with kind = "signal".
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartRule {
+    /// Matches the whole path of the file.
+    pub pattern: Pattern,
+    /// Name of the recording within the file, whose `path` in all tables is `file#part`.
+    /// Without it the file is this one recording, and keeps its path. With `each`, `$` stands
+    /// for the number of the element; without a `part`, the number is the name.
+    pub part: Option<String>,
+    /// An expression that ends in `{*}` or `(*)`: every element is a recording. In `tree`, `$`
+    /// stands for the element, in `part` and `set` for its number from 1.
+    pub each: Option<String>,
+    /// Columns of `files` for the recording, such as `run = "train"`; they win over the groups
+    /// of the file rule.
+    #[serde(default)]
+    pub set: BTreeMap<String, String>,
+    /// Where the samples, the rate and the names of the channels are.
+    pub tree: toml::Table,
+}
+
+/// Small variables of files that become rows of a table. Beside its columns the table has
+/// `path` (the file's), the named groups of `pattern` and, with `each`, `part` (the number of
+/// the element). Columns of one element are repeated beside longer ones.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TreeTable {
+    /// Table name in SQL.
+    pub table: String,
+    /// Matches the whole path of the file.
+    pub pattern: Pattern,
+    /// As in [`PartRule::each`].
+    pub each: Option<String>,
+    /// Column name to the expression that gives its values.
+    pub columns: BTreeMap<String, String>,
+}
