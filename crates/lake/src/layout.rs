@@ -46,7 +46,7 @@ pub(crate) fn properties(
         // A page is closed between mini-batches, and a mini-batch is at least this many
         // levels rounded up to whole rows: never more than a row's levels, or two rows
         // would share a page.
-        builder = builder.set_write_batch_size(levels.min(1024));
+        builder = builder.set_write_batch_size(levels);
     }
     for name in table.sample_columns() {
         let Ok(field) = schema.field_with_name(name) else {

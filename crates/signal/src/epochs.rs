@@ -4,6 +4,8 @@
 
 use std::ops::Range;
 
+use multiversion::multiversion;
+
 use crate::{Error, Result};
 
 /// Where a trial's samples went.
@@ -133,6 +135,7 @@ pub fn zscore(x: &mut [f64]) -> Stats {
 ///
 /// # Panics
 /// When lengths differ.
+#[multiversion(targets("x86_64+avx+avx2"))]
 pub fn zscore_f32(x: &[f64], out: &mut [f32]) -> Stats {
     assert_eq!(x.len(), out.len(), "zscore_f32 needs slices of one length");
     let stats = stats(x);
@@ -146,7 +149,14 @@ pub fn zscore_f32(x: &[f64], out: &mut [f32]) -> Stats {
     stats
 }
 
+/// Sum of squares.
+#[multiversion(targets("x86_64+avx+avx2"))]
+pub fn power(x: &[f64]) -> f64 {
+    sum_of(x, |v| v * v)
+}
+
 /// Mean and population standard deviation in two passes.
+#[multiversion(targets("x86_64+avx+avx2"))]
 pub fn stats(x: &[f64]) -> Stats {
     let n = x.len().max(1) as f64;
     let mean = sum_of(x, |v| v) / n;
@@ -159,6 +169,7 @@ pub fn stats(x: &[f64]) -> Stats {
 }
 
 /// Sum in eight interleaved parts: a fixed order that the compiler can keep in vectors.
+#[inline(always)]
 fn sum_of(x: &[f64], f: impl Fn(f64) -> f64) -> f64 {
     let (chunks, rest) = x.as_chunks::<8>();
     let mut parts = [0.0; 8];

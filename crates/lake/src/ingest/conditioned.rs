@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use mmpipe_formats::{Recording, Run};
-use mmpipe_signal::epochs::{stats, zscore_f32};
+use mmpipe_signal::epochs::{power, stats, zscore_f32};
 use mmpipe_signal::pipeline::{Conditioner, GROUP};
 use mmpipe_signal::recipe::{Normalise, Recipe};
 
 use super::cut::{self, Bounds, Cut, Span};
 use super::work::Work;
 use crate::Error;
+
+/// Bytes of samples that are written together.
+const PART_BYTES: usize = 1 << 20;
 
 /// A channel that will be read.
 pub(super) struct Kept {
@@ -23,8 +26,11 @@ pub(super) struct Kept {
 pub(super) struct Epochs {
     pub(super) cut: Cut,
     pub(super) seconds: f64,
-    /// epoch × channel × time.
-    pub(super) samples: Vec<f32>,
+    /// Epochs in one part of `samples`.
+    pub(super) rows: usize,
+    /// epoch × channel × time, in parts of `rows` epochs: one allocation of everything would go
+    /// back to the system with each recording and be cleared again for the next.
+    pub(super) samples: Vec<Vec<f32>>,
     /// epoch × channel.
     pub(super) mean: Vec<f32>,
     pub(super) std: Vec<f32>,
@@ -84,16 +90,21 @@ pub(super) fn epochs(
 
     let times = recipe.epoch_samples();
     let (n, c) = (cut.epochs.len(), channels.len());
+    let rows = (PART_BYTES / (c * times * 4).max(1)).max(1);
     let mut out = Epochs {
         seconds: spans.iter().map(|s| s.seconds).sum(),
-        samples: vec![0.0; n * c * times],
+        rows,
+        samples: (0..n)
+            .step_by(rows)
+            .map(|first| vec![0.0; rows.min(n - first) * c * times])
+            .collect(),
         mean: vec![0.0; n * c],
         std: vec![0.0; n * c],
         flat: 0,
         rms: Vec::new(),
         cut,
     };
-    let mut power = vec![(0.0, 0_usize); c];
+    let mut powers = vec![(0.0, 0_usize); c];
     for s in 0..spans.len() {
         let wanted: Vec<(usize, usize)> = out
             .cut
@@ -117,15 +128,17 @@ pub(super) fn epochs(
                 let group: Vec<&Kept> = members.iter().filter_map(|&m| channels.get(m)).collect();
                 condition(&mut lane.conditioner, file, run, &group, &mut conditioned)?;
                 for (&member, x) in members.iter().zip(&conditioned) {
-                    if let Some((sum, count)) = power.get_mut(member) {
-                        *sum += x.iter().map(|v| v * v).sum::<f64>();
+                    if let Some((sum, count)) = powers.get_mut(member) {
+                        *sum += power(x);
                         *count += x.len();
                     }
                     for &(epoch, first) in &wanted {
                         let at = epoch * c + member;
+                        let within = (epoch % rows * c + member) * times;
+                        let part = out.samples.get_mut(epoch / rows);
                         let (Some(x), Some(to)) = (
                             x.get(first..first + times),
-                            out.samples.get_mut(at * times..(at + 1) * times),
+                            part.and_then(|p| p.get_mut(within..within + times)),
                         ) else {
                             return Err(Failed::Other(Error::Empty(format!(
                                 "epoch {epoch} lies outside its run"
@@ -140,7 +153,7 @@ pub(super) fn epochs(
             }
         }
     }
-    out.rms = power
+    out.rms = powers
         .into_iter()
         .map(|(sum, count)| (sum / count as f64).sqrt())
         .collect();

@@ -7,7 +7,7 @@ use arrow::array::{
     ArrayRef, BooleanArray, FixedSizeListArray, Float32Array, Float64Array, Int32Array, ListArray,
     RecordBatch, StringArray, StructArray, UInt64Array,
 };
-use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
+use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use mmpipe_signal::recipe::Recipe;
 
@@ -17,10 +17,7 @@ use super::labels::Covered;
 use super::work::{Work, WorkTrial};
 use crate::{Error, Result, schema};
 
-/// Bytes of samples in one batch that is handed on.
-const BATCH_BYTES: usize = 1 << 20;
-
-/// Rows of `eeg`, in batches of about [`BATCH_BYTES`]; the samples are not copied.
+/// Rows of `eeg`, a batch for each part of the samples, which are not copied.
 pub(super) fn batches(
     work: &Work,
     recipe: &Recipe,
@@ -31,7 +28,7 @@ pub(super) fn batches(
     let times = recipe.epoch_samples();
     let c = channels.len();
     let schema = schema::table("eeg")?.arrow(times)?;
-    let rows = (BATCH_BYTES / (c * times * 4).max(1)).max(1);
+    let rows = done.rows;
     let columns = Columns {
         work,
         recipe,
@@ -39,13 +36,12 @@ pub(super) fn batches(
         times,
         schema: &schema,
     };
-    let samples = Buffer::from_vec(done.samples);
     let mean = ScalarBuffer::from(done.mean);
     let std = ScalarBuffer::from(done.std);
     let mut out = Vec::new();
-    for (b, epochs) in done.cut.epochs.chunks(rows).enumerate() {
+    for (b, (epochs, samples)) in done.cut.epochs.chunks(rows).zip(done.samples).enumerate() {
         let start = b * rows * c;
-        let values = ScalarBuffer::new(samples.clone(), start * times, epochs.len() * c * times);
+        let values = ScalarBuffer::from(samples);
         let part = |x: &ScalarBuffer<f32>| x.slice(start, epochs.len() * c);
         let labels = labels.get(b * rows..).unwrap_or_default();
         out.push(columns.batch(epochs, labels, values, part(&mean), part(&std))?);
