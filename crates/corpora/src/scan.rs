@@ -17,6 +17,7 @@ mod parts;
 mod run;
 mod side_car;
 mod tables;
+mod tree_tables;
 mod walk;
 
 /// What is known of a raw folder before any sample is read.
@@ -33,7 +34,7 @@ mod walk;
 /// - `channels`: `path, channel` i32, `raw_name, kind, name, unit, to_microvolts` f64, `sfreq`
 ///   f64, `keep` bool, `reason, x, y, z` f32 (measured, m), `coordinate_system`.
 /// - `diagnostics`: `path, severity` (`note`, `warning`, `damaged`), `code, message`.
-/// - one table a side-car rule; for BIDS also `participants`, `scans`, `sessions`, `eeg_json`,
+/// - one table a side-car rule and one a `[[tables]]` rule, all text; for BIDS also `participants`, `scans`, `sessions`, `eeg_json`,
 ///   `events_json` and `trial_types`.
 #[derive(Debug, Clone, Default)]
 pub struct Scan {

@@ -10,9 +10,9 @@ use super::bids::{Extras, Index};
 use super::channels::{self, Row};
 use super::classify::{self, File, Status};
 use super::events::{annotation_files, events_table, recording_events};
-use super::note::Note;
+use super::note::{Note, without_path};
 use super::output::{channels_table, files_table, json_table, notes_table, side_car_table};
-use super::{Filter, Scan, parts, walk};
+use super::{Filter, Scan, parts, tree_tables, walk};
 use crate::manifest::{Action, FileKind, FileRule, Layout, Manifest, Rates, SideCar};
 use crate::{Error, Result, registry};
 
@@ -85,8 +85,11 @@ pub(super) fn scan(manifest: &Manifest, raw: &Path, filter: &Filter) -> Result<S
     for side_car in side_cars {
         tables.push(side_car_table(side_car, &files, &mut broken, &mut notes)?);
     }
+    for rule in &manifest.tables {
+        tables.push(tree_tables::table(rule, &files, &mut notes)?);
+    }
     if let Some(index) = &index {
-        for (name, table) in index.people(&mut broken) {
+        for (name, table) in index.people(&mut broken, &mut notes) {
             tables.push(table.finish(&name)?);
         }
         tables.push(json_table("eeg_json", &files, &opened, |e| &e.eeg)?);
@@ -259,11 +262,7 @@ pub(super) fn header(file: &File) -> Result<Header, String> {
     }
     match mmpipe_formats::open(&file.full) {
         Ok(recording) => Ok(recording.header().clone()),
-        Err(e) => {
-            let text = e.to_string();
-            let path = format!("{}: ", file.full.display());
-            Err(text.strip_prefix(&path).unwrap_or(&text).to_owned())
-        }
+        Err(e) => Err(without_path(&file.full, &e)),
     }
 }
 

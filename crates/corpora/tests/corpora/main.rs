@@ -6,3 +6,5 @@ mod labels;
 mod manifests;
 mod plain;
 mod real;
+mod side_cars;
+mod trees;
