@@ -1,5 +1,6 @@
 //! Tests of the crate through its public doors.
 
+mod archives;
 mod bids;
 mod common;
 mod labels;

@@ -141,6 +141,16 @@ const COMMON: [&str; 11] = [
 ];
 
 impl Files<'_> {
+    /// The file that a recording is read from, where it is not its path.
+    fn file(&self, path: &str) -> Option<String> {
+        let part = self.scan.parts.get(path).map(|p| p.file.as_str());
+        match self.scan.places.get(part.unwrap_or(path)) {
+            // A name that is not UTF-8 is not found, and the recording rejected.
+            Some(place) => Some(place.to_string_lossy().into_owned()),
+            None => part.map(str::to_owned),
+        }
+    }
+
     /// The columns that the manifest's patterns add, in their order.
     fn other_groups(&self) -> Result<Vec<(String, Values<String>)>> {
         let names = self
@@ -210,7 +220,7 @@ impl Files<'_> {
                 },
                 bytes: bytes.get(i).unwrap_or(0),
                 path: path.clone(),
-                file: part.map(|p| p.file.clone()),
+                file: self.file(&path),
                 tree: part.map(|p| p.tree.clone()),
                 ..Default::default()
             };
