@@ -3,6 +3,10 @@
 mod archives;
 mod arrays;
 mod bad_input;
+mod bci_iv_2a;
+mod bci_iv_2b;
 mod cli;
+mod hgd;
+mod planted;
 mod support;
 mod walk;

@@ -7,12 +7,24 @@ use crate::{Error, Manifest, Result};
 /// Every built-in manifest but the one for any BIDS folder: file name and text.
 const BUILTIN: &[(&str, &str)] = &[
     (
+        "BCI-IV-2A.toml",
+        include_str!("../../../data-manifests/BCI-IV-2A.toml"),
+    ),
+    (
+        "BCI-IV-2B.toml",
+        include_str!("../../../data-manifests/BCI-IV-2B.toml"),
+    ),
+    (
         "EEGMat.toml",
         include_str!("../../../data-manifests/EEGMat.toml"),
     ),
     (
         "EEGMMIDB.toml",
         include_str!("../../../data-manifests/EEGMMIDB.toml"),
+    ),
+    (
+        "HGD.toml",
+        include_str!("../../../data-manifests/HGD.toml"),
     ),
     (
         "TwoTalker.toml",
