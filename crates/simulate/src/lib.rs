@@ -3,8 +3,8 @@
 //! it reads nothing and knows nothing of the lake.
 //!
 //! - [`write_bids`] with [`TwoTalker`]: two-talker selective attention in BIDS.
-//! - [`eegmat`], [`eegmmidb`], [`bci_iv_2a`], [`bci_iv_2b`], [`hgd`]: miniatures of real corpora
-//!   in which every sample is known.
+//! - [`eegmat`], [`eegmmidb`], [`bci_iv_2a`], [`bci_iv_2b`], [`hgd`],
+//!   [`openbmi`]: miniatures of real corpora in which every sample is known.
 //! - [`bench_bids`], [`bench_recording`]: large recordings for measurements of speed.
 //!
 //! Everything is a function of its settings and a seed. Each part draws from its own named random
@@ -51,6 +51,7 @@ mod grid;
 mod hgd;
 mod montage;
 mod noise;
+mod openbmi;
 mod plan;
 mod planted;
 mod random;
@@ -69,6 +70,7 @@ pub use eegmat::{EegMat, eegmat};
 pub use eegmmidb::{EegMmidb, eegmmidb};
 pub use error::{Error, Result};
 pub use hgd::{Hgd, hgd};
+pub use openbmi::{OpenBmi, Paradigm, openbmi};
 pub use plan::Side;
 pub use planted::{PlantedChannel, PlantedCorpus, PlantedRecording};
 pub use sessions::{PlantedSession, PlantedSessions, PlantedTrial};
