@@ -110,7 +110,11 @@ fn without(column: &'static str) -> impl Fn(&Value) -> Value {
 #[test]
 fn electrodes_are_named_by_position_because_most_are_called_eeg() {
     let (scratch, planted, _) = ingested(&one(1));
-    let raw: Vec<&str> = planted.recordings[0].labels.iter().map(String::as_str).collect();
+    let raw: Vec<&str> = planted.recordings[0]
+        .labels
+        .iter()
+        .map(String::as_str)
+        .collect();
     assert_eq!(raw.iter().filter(|l| **l == "EEG").count(), 17);
     let channels = scratch.sql(
         "SELECT c['raw_name'] AS raw, c['kind'] AS kind, c['name'] AS name, c['unit'] AS unit, c['reason'] AS reason \
@@ -138,16 +142,20 @@ fn runs_end_at_the_100_missing_samples() {
         assert_eq!(recording.runs.len(), 4);
         let gap = recording.runs[0].1..recording.runs[1].0;
         assert_eq!(gap.len(), 100);
-        assert!(recording.samples.iter().all(|x| x[gap.clone()].iter().all(|v| v.is_nan())));
+        assert!(
+            recording
+                .samples
+                .iter()
+                .all(|x| x[gap.clone()].iter().all(|v| v.is_nan()))
+        );
         let onsets = scratch.sql(&format!(
             "SELECT onset FROM eeg e JOIN recordings r ON r.recording_id = e.recording_id WHERE path = '{}'",
             recording.path
         ));
         for row in onsets {
             let onset = row["onset"].as_f64().unwrap() * 250.0;
-            let whole = |r: &(usize, usize)| {
-                r.0 as f64 - 0.5 <= onset && onset + 500.0 <= r.1 as f64 + 0.5
-            };
+            let whole =
+                |r: &(usize, usize)| r.0 as f64 - 0.5 <= onset && onset + 500.0 <= r.1 as f64 + 0.5;
             assert!(recording.runs.iter().any(whole), "{row} is over a gap");
         }
     }
@@ -279,7 +287,10 @@ fn a_real_run_s_events_give_its_trials() {
     assert_eq!(found.len(), 48);
     for (row, event) in found.iter().zip(&events) {
         let onset: f64 = event[0].parse().unwrap();
-        assert!((row["onset"].as_f64().unwrap() - onset).abs() <= 0.0025 + 1e-9, "{row}");
+        assert!(
+            (row["onset"].as_f64().unwrap() - onset).abs() <= 0.0025 + 1e-9,
+            "{row}"
+        );
         assert_eq!(row["duration"], event[1].parse::<f64>().unwrap());
         assert_eq!(row["name"], event[2].as_str());
     }
@@ -289,5 +300,6 @@ fn a_real_run_s_events_give_its_trials() {
 pub(crate) fn tsv(path: &Path) -> Vec<Vec<String>> {
     let text = std::fs::read_to_string(path).unwrap();
     let rows = text.lines().skip(1);
-    rows.map(|l| l.split('\t').map(str::to_owned).collect()).collect()
+    rows.map(|l| l.split('\t').map(str::to_owned).collect())
+        .collect()
 }

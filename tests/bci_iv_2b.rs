@@ -25,9 +25,7 @@ fn bci_iv_2b_in_miniature() {
         "SELECT session, sum(seconds) AS seconds, count(DISTINCT subject) AS subjects, \
          min(n_channels) AS least, max(n_channels) AS most, min(sfreq) AS sfreq FROM recordings GROUP BY 1 ORDER BY 1",
     );
-    let row = |session: &str, seconds: f64| {
-        json!({ "session": session, "seconds": seconds, "subjects": 2, "least": 3, "most": 3, "sfreq": 250.0 })
-    };
+    let row = |session: &str, seconds: f64| json!({ "session": session, "seconds": seconds, "subjects": 2, "least": 3, "most": 3, "sfreq": 250.0 });
     assert_eq!(
         found,
         [
@@ -90,9 +88,15 @@ fn bipolar_channels_keep_their_names_with_a_note() {
     assert_eq!(names, want, "{channels:?}");
     for c in &channels[3..] {
         assert_eq!(c["kind"], "eog");
-        assert!(c["reason"].as_str().unwrap().contains("eye electrode"), "{c}");
+        assert!(
+            c["reason"].as_str().unwrap().contains("eye electrode"),
+            "{c}"
+        );
     }
-    assert!(report.to_string().contains("bipolar derivations"), "{report:#}");
+    assert!(
+        report.to_string().contains("bipolar derivations"),
+        "{report:#}"
+    );
 }
 
 #[test]
@@ -174,7 +178,9 @@ fn unknown_cues_of_2b_take_their_class_from_the_true_labels() {
     let (scratch, _, _) = ingested(&cfg);
     let labelled = "SELECT session, count(label) AS labelled FROM eeg WHERE trial < 1000 GROUP BY 1 ORDER BY 1";
     let counts = |rows: Vec<Value>| -> Vec<u64> {
-        rows.iter().map(|r| r["labelled"].as_u64().unwrap()).collect()
+        rows.iter()
+            .map(|r| r["labelled"].as_u64().unwrap())
+            .collect()
     };
     assert_eq!(counts(scratch.sql(labelled)), [8, 8, 8, 0, 0]);
     let (scratch, planted, _) = ingested(&BciIv2b {

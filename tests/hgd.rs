@@ -42,7 +42,12 @@ fn hgd_in_miniature() {
     );
     assert_eq!(
         found,
-        [row("1", "test"), row("1", "train"), row("14", "test"), row("14", "train")]
+        [
+            row("1", "test"),
+            row("1", "train"),
+            row("14", "test"),
+            row("14", "train")
+        ]
     );
     let labels = scratch.sql(
         "SELECT label, label_name, task, count(*) AS epochs, count(DISTINCT subject) AS subjects \
@@ -104,7 +109,10 @@ fn eyes_and_muscles_between_the_electrodes_are_dropped_with_reasons() {
             ("EMG EMG_RF", "emg"),
         ]
     );
-    assert!(dropped.iter().all(|c| c["reason"].is_string()), "{dropped:?}");
+    assert!(
+        dropped.iter().all(|c| c["reason"].is_string()),
+        "{dropped:?}"
+    );
 }
 
 #[test]
@@ -113,7 +121,10 @@ fn subject_14_lost_sensors_in_the_test() {
         subjects: vec![14],
         ..Hgd::default()
     });
-    assert!(report.to_string().contains("half of the sensors"), "{report:#}");
+    assert!(
+        report.to_string().contains("half of the sensors"),
+        "{report:#}"
+    );
     let flat = scratch.sql(
         "SELECT run, count(*) > 0 AS some FROM (SELECT run, unnest(ch_std) AS std FROM eeg) WHERE std = 0.0 GROUP BY 1",
     );
@@ -126,7 +137,11 @@ fn the_same_recordings_in_matlab_files_are_not_counted_twice() {
     hgd(&one(), &scratch.path("raw")).unwrap();
     std::fs::write(scratch.path("raw/train/1.mat"), b"not opened").unwrap();
     let report = scratch.json(&["ingest", "--dataset", "HGD", "--raw", "raw"]);
-    assert_eq!(report["recordings"].as_array().unwrap().len(), 2, "{report:#}");
+    assert_eq!(
+        report["recordings"].as_array().unwrap().len(),
+        2,
+        "{report:#}"
+    );
     assert!(report.to_string().contains("HGD-MAT"), "{report:#}");
 }
 
@@ -139,13 +154,19 @@ fn a_real_recording_s_side_cars_agree() {
     let table = |part: &str, kind: &str| {
         tsv(&folder.join(format!("sub-1_ses-0_task-imagery_acq-{part}_{kind}.tsv")))
     };
-    let names: Vec<String> = table("train_run-0", "channels").iter().map(|r| r[0].clone()).collect();
+    let names: Vec<String> = table("train_run-0", "channels")
+        .iter()
+        .map(|r| r[0].clone())
+        .collect();
     let (scratch, _, _) = ingested(&one());
     let found = scratch.sql("SELECT DISTINCT ch_names FROM eeg");
     assert_eq!(found, [json!({ "ch_names": names })]);
 
     let classes = scratch.sql("SELECT DISTINCT label_name FROM eeg WHERE label IS NOT NULL");
-    let classes: Vec<&str> = classes.iter().map(|r| r["label_name"].as_str().unwrap()).collect();
+    let classes: Vec<&str> = classes
+        .iter()
+        .map(|r| r["label_name"].as_str().unwrap())
+        .collect();
     for (part, trials) in [("train_run-0", 320), ("test_run-1", 160)] {
         let events = table(part, "events");
         assert_eq!(events.len(), trials);

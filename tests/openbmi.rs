@@ -76,7 +76,13 @@ fn openbmi_speller_in_miniature() {
         label(1, "nontarget", "speller", 10),
     ];
     // 2 s, six flashes 0.215 s apart, 3 s, the 1.785 s left of the last trial, a second.
-    agrees("OpenBMI-ERP", Paradigm::Erp, OpenBmi::default(), 9.075, &labels);
+    agrees(
+        "OpenBMI-ERP",
+        Paradigm::Erp,
+        OpenBmi::default(),
+        9.075,
+        &labels,
+    );
 }
 
 #[test]
@@ -88,7 +94,13 @@ fn openbmi_flickering_lights_in_miniature() {
         label(2, "right", task, 4),
         label(3, "down", task, 4),
     ];
-    agrees("OpenBMI-SSVEP", Paradigm::Ssvep, OpenBmi::default(), 27.0, &labels);
+    agrees(
+        "OpenBMI-SSVEP",
+        Paradigm::Ssvep,
+        OpenBmi::default(),
+        27.0,
+        &labels,
+    );
 }
 
 #[test]
@@ -100,8 +112,15 @@ fn each_experiment_takes_its_own_files_of_a_session() {
     };
     openbmi(&cfg, &scratch.path("raw")).unwrap();
     let report = scratch.json(&["ingest", "--dataset", "OpenBMI", "--raw", "raw"]);
-    assert_eq!(report["recordings"].as_array().unwrap().len(), 2, "{report:#}");
-    assert!(report.to_string().contains("OpenBMI-SSVEP read"), "{report:#}");
+    assert_eq!(
+        report["recordings"].as_array().unwrap().len(),
+        2,
+        "{report:#}"
+    );
+    assert!(
+        report.to_string().contains("OpenBMI-SSVEP read"),
+        "{report:#}"
+    );
 }
 
 #[test]
@@ -109,9 +128,8 @@ fn cues_count_samples_from_one() {
     let (scratch, planted, _) = ingested("OpenBMI", Paradigm::Mi, OpenBmi::default());
     let start = planted.recordings[0].trials[0].start;
     assert_eq!(start, 2000);
-    let first = scratch.sql(
-        "SELECT min(onset) AS onset FROM eeg WHERE run = 'train' AND label IS NOT NULL",
-    );
+    let first = scratch
+        .sql("SELECT min(onset) AS onset FROM eeg WHERE run = 'train' AND label IS NOT NULL");
     assert_eq!(first, [json!({ "onset": 2.0 })]);
 }
 

@@ -52,10 +52,18 @@ pub(crate) fn samples_agree(
             let mut expected = clean[start..start + 400].to_vec();
             let stats = zscore(&mut expected);
             let std = found[0]["ch_std"][c].as_f64().unwrap();
-            assert!((std - stats.std).abs() <= 1e-5 * stats.std, "{std} {}", stats.std);
+            assert!(
+                (std - stats.std).abs() <= 1e-5 * stats.std,
+                "{std} {}",
+                stats.std
+            );
             for (a, b) in stored.as_array().unwrap().iter().zip(&expected) {
                 let a = a.as_f64().unwrap();
-                assert!((a - b).abs() < 1e-5, "{} at {onset} s: {a} {b}", planted.path);
+                assert!(
+                    (a - b).abs() < 1e-5,
+                    "{} at {onset} s: {a} {b}",
+                    planted.path
+                );
             }
         }
     }
@@ -75,15 +83,23 @@ pub(crate) fn trials_agree(scratch: &Scratch, planted: &PlantedSession) {
         let start = trial.start as f64 / planted.sfreq;
         let seconds = (trial.stop - trial.start) as f64 / planted.sfreq;
         for epoch in 0..(seconds / 2.0) as usize {
-            let row = rows.next().unwrap_or_else(|| panic!("no trial {k} of {}", planted.path));
+            let row = rows
+                .next()
+                .unwrap_or_else(|| panic!("no trial {k} of {}", planted.path));
             assert_eq!(row["trial"], k, "{row}");
             assert_eq!(row["epoch"], epoch, "{row}");
             let onset = row["onset"].as_f64().unwrap();
             // Epochs start at a sample of the lake's 200 Hz.
-            assert!((onset - start - 2.0 * epoch as f64).abs() <= 0.0025 + 1e-9, "{row} {start}");
+            assert!(
+                (onset - start - 2.0 * epoch as f64).abs() <= 0.0025 + 1e-9,
+                "{row} {start}"
+            );
             assert_eq!(row["label"], trial.label, "{}: {row}", planted.path);
             assert_eq!(row["label_share"], 1.0, "{row}");
-            assert!(row["rejected"] == Value::Null || row["rejected"] == trial.rejected, "{row}");
+            assert!(
+                row["rejected"] == Value::Null || row["rejected"] == trial.rejected,
+                "{row}"
+            );
         }
     }
     assert_eq!(rows.next(), None, "{}", planted.path);

@@ -15,6 +15,14 @@ const BUILTIN: &[(&str, &str)] = &[
         include_str!("../../../data-manifests/BCI-IV-2B.toml"),
     ),
     (
+        "BNCI2014-001.toml",
+        include_str!("../../../data-manifests/BNCI2014-001.toml"),
+    ),
+    (
+        "BNCI2014-004.toml",
+        include_str!("../../../data-manifests/BNCI2014-004.toml"),
+    ),
+    (
         "EEGMat.toml",
         include_str!("../../../data-manifests/EEGMat.toml"),
     ),
@@ -22,9 +30,18 @@ const BUILTIN: &[(&str, &str)] = &[
         "EEGMMIDB.toml",
         include_str!("../../../data-manifests/EEGMMIDB.toml"),
     ),
+    ("HGD.toml", include_str!("../../../data-manifests/HGD.toml")),
     (
-        "HGD.toml",
-        include_str!("../../../data-manifests/HGD.toml"),
+        "OpenBMI.toml",
+        include_str!("../../../data-manifests/OpenBMI.toml"),
+    ),
+    (
+        "OpenBMI-ERP.toml",
+        include_str!("../../../data-manifests/OpenBMI-ERP.toml"),
+    ),
+    (
+        "OpenBMI-SSVEP.toml",
+        include_str!("../../../data-manifests/OpenBMI-SSVEP.toml"),
     ),
     (
         "TwoTalker.toml",

@@ -71,6 +71,46 @@ impl Default for BciIv2a {
 /// # Errors
 /// A setting out of range, a target that is not empty, or a file system that refuses.
 pub fn bci_iv_2a(cfg: &BciIv2a, out: &Path) -> Result<PlantedSessions> {
+    check(cfg)?;
+    let staging = Staging::new(out)?;
+    let mut recordings = Vec::new();
+    for &subject in &cfg.subjects {
+        for (index, session) in ["T", "E"].into_iter().enumerate() {
+            let name = format!("A{subject:02}");
+            let path = format!("{name}{session}.gdf");
+            let made = self::session(cfg, path, subject, index).write(&staging)?;
+            if session == "E" && cfg.true_labels {
+                let labels: Vec<u8> = made.trials.iter().map(|t| t.label as u8 + 1).collect();
+                let path = staging.path(&format!("{name}{session}.mat"))?;
+                write_mat5(&path, &[("classlabel", Value::column(labels))], true)?;
+            }
+            recordings.push(made);
+        }
+    }
+    staging.commit()?;
+    Ok(PlantedSessions { recordings })
+}
+
+/// What a file holds; session 0 is T, 1 is E.
+pub(crate) fn session(
+    cfg: &BciIv2a,
+    path: String,
+    subject: usize,
+    session: usize,
+) -> Session<'static> {
+    Session {
+        path,
+        subject: format!("A{subject:02}"),
+        session: ["T", "E"][session % 2].to_owned(),
+        channels: &CHANNELS,
+        blocks: blocks(cfg, subject, session),
+        purpose: "bci-iv-2a",
+        index: [subject, session],
+        seed: cfg.seed,
+    }
+}
+
+pub(crate) fn check(cfg: &BciIv2a) -> Result<()> {
     if let Some(subject) = cfg.subjects.iter().find(|s| !(1..=9).contains(*s)) {
         return Err(Error::config("subjects", "1 to 9", subject));
     }
@@ -82,32 +122,7 @@ pub fn bci_iv_2a(cfg: &BciIv2a, out: &Path) -> Result<PlantedSessions> {
     if let Some(seconds) = cfg.eye_seconds.iter().find(|s| !(1..=600).contains(*s)) {
         return Err(Error::config("eye_seconds", "1 to 600", seconds));
     }
-    let staging = Staging::new(out)?;
-    let mut recordings = Vec::new();
-    for &subject in &cfg.subjects {
-        for (index, session) in ["T", "E"].into_iter().enumerate() {
-            let name = format!("A{subject:02}");
-            let made = Session {
-                path: format!("{name}{session}.gdf"),
-                subject: name.clone(),
-                session: session.to_owned(),
-                channels: &CHANNELS,
-                blocks: blocks(cfg, subject, index),
-                purpose: "bci-iv-2a",
-                index: [subject, index],
-                seed: cfg.seed,
-            }
-            .write(&staging)?;
-            if session == "E" && cfg.true_labels {
-                let labels: Vec<u8> = made.trials.iter().map(|t| t.label as u8 + 1).collect();
-                let path = staging.path(&format!("{name}{session}.mat"))?;
-                write_mat5(&path, &[("classlabel", Value::column(labels))], true)?;
-            }
-            recordings.push(made);
-        }
-    }
-    staging.commit()?;
-    Ok(PlantedSessions { recordings })
+    Ok(())
 }
 
 /// The blocks of a session: the eyes, then imagery.
@@ -122,7 +137,11 @@ fn blocks(cfg: &BciIv2a, subject: usize, session: usize) -> Vec<Block> {
         .collect();
     for run in 0..cfg.runs {
         let mut labels = [0, 1, 2, 3].repeat(cfg.repeats);
-        labels.shuffle(&mut stream(cfg.seed, "bci-iv-2a-order", &[subject, session, run]));
+        labels.shuffle(&mut stream(
+            cfg.seed,
+            "bci-iv-2a-order",
+            &[subject, session, run],
+        ));
         let labels: Vec<(i32, bool)> = labels
             .into_iter()
             .enumerate()

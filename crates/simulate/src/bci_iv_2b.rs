@@ -10,8 +10,21 @@ use mmpipe_trees::write::{Value, write_mat5};
 use rand::seq::SliceRandom;
 use std::path::Path;
 
-/// Range of the eye electrodes, µV.
+/// Labels as in the real files, and ranges in µV: half as large in the sessions with feedback.
 const EOG: (f64, f64) = (-1000.0, 1000.0);
+type Channels = [(&'static str, (f64, f64)); 6];
+const fn channels(range: f64) -> Channels {
+    [
+        ("EEG:C3", (-range, range)),
+        ("EEG:Cz", (-range, range)),
+        ("EEG:C4", (-range, range)),
+        ("EOG:ch01", EOG),
+        ("EOG:ch02", EOG),
+        ("EOG:ch03", EOG),
+    ]
+}
+const WIDE: Channels = channels(100.0);
+const NARROW: Channels = channels(50.0);
 
 /// Screening: cue at 3 s, imagery until 7 s.
 const SCREENING: Timing = Timing {
@@ -64,6 +77,47 @@ impl Default for BciIv2b {
 /// # Errors
 /// A setting out of range, a target that is not empty, or a file system that refuses.
 pub fn bci_iv_2b(cfg: &BciIv2b, out: &Path) -> Result<PlantedSessions> {
+    check(cfg)?;
+    let staging = Staging::new(out)?;
+    let mut recordings = Vec::new();
+    for &subject in &cfg.subjects {
+        for session in 1..=5 {
+            let phase = if session < 4 { "T" } else { "E" };
+            let name = format!("B{subject:02}{session:02}{phase}");
+            let path = format!("{name}.gdf");
+            let made = self::session(cfg, path, subject, session).write(&staging)?;
+            if phase == "E" && cfg.true_labels {
+                let labels: Vec<u8> = made.trials.iter().map(|t| t.label as u8 + 1).collect();
+                let path = staging.path(&format!("{name}.mat"))?;
+                write_mat5(&path, &[("classlabel", Value::column(labels))], true)?;
+            }
+            recordings.push(made);
+        }
+    }
+    staging.commit()?;
+    Ok(PlantedSessions { recordings })
+}
+
+/// What a file holds; sessions are numbered from 1.
+pub(crate) fn session(
+    cfg: &BciIv2b,
+    path: String,
+    subject: usize,
+    session: usize,
+) -> Session<'static> {
+    Session {
+        path,
+        subject: format!("B{subject:02}"),
+        session: format!("{session:02}"),
+        channels: if session < 3 { &WIDE } else { &NARROW },
+        blocks: blocks(cfg, subject, session),
+        purpose: "bci-iv-2b",
+        index: [subject, session],
+        seed: cfg.seed,
+    }
+}
+
+pub(crate) fn check(cfg: &BciIv2b) -> Result<()> {
     if let Some(subject) = cfg.subjects.iter().find(|s| !(1..=9).contains(*s)) {
         return Err(Error::config("subjects", "1 to 9", subject));
     }
@@ -75,42 +129,7 @@ pub fn bci_iv_2b(cfg: &BciIv2b, out: &Path) -> Result<PlantedSessions> {
     if let Some(seconds) = cfg.eye_seconds.iter().find(|s| !(1..=600).contains(*s)) {
         return Err(Error::config("eye_seconds", "1 to 600", seconds));
     }
-    let staging = Staging::new(out)?;
-    let mut recordings = Vec::new();
-    for &subject in &cfg.subjects {
-        for session in 1..=5 {
-            let phase = if session < 4 { "T" } else { "E" };
-            let range = if session < 3 { 100.0 } else { 50.0 };
-            let eeg = (-range, range);
-            let name = format!("B{subject:02}{session:02}{phase}");
-            let made = Session {
-                path: format!("{name}.gdf"),
-                subject: format!("B{subject:02}"),
-                session: format!("{session:02}"),
-                channels: &[
-                    ("EEG:C3", eeg),
-                    ("EEG:Cz", eeg),
-                    ("EEG:C4", eeg),
-                    ("EOG:ch01", EOG),
-                    ("EOG:ch02", EOG),
-                    ("EOG:ch03", EOG),
-                ],
-                blocks: blocks(cfg, subject, session),
-                purpose: "bci-iv-2b",
-                index: [subject, session],
-                seed: cfg.seed,
-            }
-            .write(&staging)?;
-            if phase == "E" && cfg.true_labels {
-                let labels: Vec<u8> = made.trials.iter().map(|t| t.label as u8 + 1).collect();
-                let path = staging.path(&format!("{name}.mat"))?;
-                write_mat5(&path, &[("classlabel", Value::column(labels))], true)?;
-            }
-            recordings.push(made);
-        }
-    }
-    staging.commit()?;
-    Ok(PlantedSessions { recordings })
+    Ok(())
 }
 
 /// The blocks of a session: the eyes, then imagery.

@@ -104,13 +104,13 @@ impl Block {
 }
 
 impl Session<'_> {
-    /// Writes the file and says what is in it.
-    pub(crate) fn write(&self, staging: &Staging) -> Result<PlantedSession> {
+    /// What the file holds, with `gap` missing samples between blocks, and its events.
+    pub(crate) fn planted(&self, gap: usize) -> (PlantedSession, Vec<Event>) {
         let (mut runs, mut events, mut trials) = (Vec::new(), Vec::new(), Vec::new());
         let mut at = 0;
         for block in &self.blocks {
             if at > 0 {
-                at += GAP;
+                at += gap;
             }
             events.push(event(at, NEW_RUN, 0));
             let marks = block.marks.iter();
@@ -137,6 +137,23 @@ impl Session<'_> {
                 x
             })
             .collect();
+        let planted = PlantedSession {
+            path: self.path.clone(),
+            subject: self.subject.clone(),
+            session: Some(self.session.clone()),
+            run: None,
+            sfreq: SFREQ as f64,
+            labels: self.channels.iter().map(|c| c.0.to_owned()).collect(),
+            runs,
+            trials,
+            samples,
+        };
+        (planted, events)
+    }
+
+    /// Writes the file and says what is in it.
+    pub(crate) fn write(&self, staging: &Staging) -> Result<PlantedSession> {
+        let (planted, events) = self.planted(GAP);
         let file = NewGdf {
             version: Version::V2,
             start: Start {
@@ -152,7 +169,7 @@ impl Session<'_> {
             channels: self
                 .channels
                 .iter()
-                .zip(&samples)
+                .zip(&planted.samples)
                 .map(|((name, physical), samples)| NewChannel {
                     name,
                     unit: "\u{b5}V",
@@ -167,17 +184,7 @@ impl Session<'_> {
             events: &events,
         };
         write(&staging.path(&self.path)?, &file).map_err(Error::from)?;
-        Ok(PlantedSession {
-            path: self.path.clone(),
-            subject: self.subject.clone(),
-            session: Some(self.session.clone()),
-            run: None,
-            sfreq: SFREQ as f64,
-            labels: self.channels.iter().map(|c| c.0.to_owned()).collect(),
-            runs,
-            trials,
-            samples,
-        })
+        Ok(planted)
     }
 }
 

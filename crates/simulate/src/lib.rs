@@ -4,7 +4,7 @@
 //!
 //! - [`write_bids`] with [`TwoTalker`]: two-talker selective attention in BIDS.
 //! - [`eegmat`], [`eegmmidb`], [`bci_iv_2a`], [`bci_iv_2b`], [`hgd`],
-//!   [`openbmi`]: miniatures of real corpora in which every sample is known.
+//!   [`openbmi`], [`bnci2014_001`], [`bnci2014_004`]: miniatures of real corpora in which every sample is known.
 //! - [`bench_bids`], [`bench_recording`]: large recordings for measurements of speed.
 //!
 //! Everything is a function of its settings and a seed. Each part draws from its own named random
@@ -40,6 +40,7 @@ mod bci_iv_2a;
 mod bci_iv_2b;
 mod bench;
 mod bids;
+mod bnci;
 mod config;
 mod eeg;
 mod eegmat;
@@ -65,6 +66,7 @@ mod two_talker;
 pub use bci_iv_2a::{BciIv2a, bci_iv_2a};
 pub use bci_iv_2b::{BciIv2b, bci_iv_2b};
 pub use bench::{bench_bids, bench_recording};
+pub use bnci::{bnci2014_001, bnci2014_004};
 pub use config::TwoTalker;
 pub use eegmat::{EegMat, eegmat};
 pub use eegmmidb::{EegMmidb, eegmmidb};

@@ -145,7 +145,10 @@ pub fn openbmi(cfg: &OpenBmi, out: &Path) -> Result<PlantedSessions> {
                 for (k, run) in ["train", "test"].into_iter().enumerate() {
                     let index = [subject, session, tag.len(), k];
                     let made = part(cfg, &path, run, paradigm, index);
-                    variables.push((format!("EEG_{tag}_{run}"), record(&made, paradigm, cfg.codes_backwards)));
+                    variables.push((
+                        format!("EEG_{tag}_{run}"),
+                        record(&made, paradigm, cfg.codes_backwards),
+                    ));
                     recordings.push(made);
                 }
                 let variables: Vec<(&str, Value)> = variables
@@ -274,10 +277,7 @@ fn record(made: &PlantedSession, paradigm: Paradigm, backwards: bool) -> Value {
             Value::row(vec![first, first + length as f64]),
         ),
         ("EMG", Value::array(&[n as u64, 4], vec![0.5; 4 * n])),
-        (
-            "EMG_index",
-            Value::texts(["EMG1", "EMG2", "EMG3", "EMG4"]),
-        ),
+        ("EMG_index", Value::texts(["EMG1", "EMG2", "EMG3", "EMG4"])),
         rest("pre_rest"),
         rest("post_rest"),
     ])

@@ -149,7 +149,7 @@ pub(super) fn check(m: &Manifest, file: &str) -> Result<()> {
             );
         }
         let part = table.each.as_ref().map(|_| "part");
-        let given = ["path"].into_iter().chain(part);
+        let given = ["path", "row"].into_iter().chain(part);
         for column in given.chain(columns(&table.pattern)) {
             if table.columns.contains_key(column) {
                 return fail(

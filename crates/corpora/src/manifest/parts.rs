@@ -30,8 +30,9 @@ pub struct PartRule {
 }
 
 /// Small variables of files that become rows of a table. Beside its columns the table has
-/// `path` (the file's), the named groups of `pattern` and, with `each`, `part` (the number of
-/// the element). All are text. Columns of one value are repeated beside longer ones.
+/// `path` (the file's), the named groups of `pattern`, with `each` `part` (the number of the
+/// element), and `row` (from 1, in the order of the variables' elements, anew in each file and
+/// element). All are text. Columns of one value are repeated beside longer ones.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TreeTable {

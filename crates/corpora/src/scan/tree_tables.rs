@@ -25,7 +25,7 @@ pub(super) fn table(
     let groups = rule.pattern.group_names();
     let part = rule.each.as_ref().map(|_| "part");
     let own = rule.columns.keys().map(String::as_str);
-    for column in groups.chain(part).chain(own) {
+    for column in groups.chain(part).chain(["row"]).chain(own) {
         table.column(column);
     }
     // A file whose recordings are parts is there once more, as a side-car.
@@ -50,13 +50,14 @@ pub(super) fn table(
             notes.push(Note::warning(&file.path, "table-unreadable", message));
         }
         for (number, rows) in elements {
-            for row in rows {
+            for (row, k) in rows.into_iter().zip(1_usize..) {
                 let mut cells: BTreeMap<&str, Option<String>> = BTreeMap::new();
                 cells.insert("path", Some(file.path.clone()));
                 cells.extend(groups.iter().map(|(c, v)| (c.as_str(), Some(v.clone()))));
                 if let Some(number) = &number {
                     cells.insert("part", Some(number.clone()));
                 }
+                cells.insert("row", Some(k.to_string()));
                 cells.extend(rule.columns.keys().map(String::as_str).zip(row));
                 table.push(cells);
             }

@@ -76,6 +76,7 @@ columns = { sample = "train.t", class = "train.y_class", fs = "train.fs" }
     assert_eq!(column(&found, "marks", "sample"), ["3", "17", "40"]);
     assert_eq!(column(&found, "marks", "class"), ["left", "right", "left"]);
     assert_eq!(column(&found, "marks", "fs"), ["100"; 3]);
+    assert_eq!(column(&found, "marks", "row"), ["1", "2", "3"]);
     assert_eq!(column(&found, "marks", "path"), ["s1.mat"; 3]);
     assert_eq!(column(&found, "marks", "subject"), ["s1"; 3]);
     assert_eq!(read(dir.path(), &found, "s1.mat")[2][49], 2049.0);
