@@ -42,8 +42,9 @@ fn bci_iv_2b_in_miniature() {
         "SELECT label, label_name, task, count(*) AS epochs, count(DISTINCT session) AS sessions, min(label_share) AS share \
          FROM eeg WHERE label IS NOT NULL GROUP BY 1, 2, 3 ORDER BY 1, 3",
     );
-    let row = |label: i32, task: &str, sessions: usize| {
-        json!({ "label": label, "label_name": ["left_hand", "right_hand"][label as usize], "task": task,
+    let row = |label: usize, task: &str, sessions: usize| {
+        let name = ["left_hand", "right_hand"][label];
+        json!({ "label": label, "label_name": name, "task": task,
                 "epochs": 16 * sessions, "sessions": sessions, "share": 1.0 })
     };
     assert_eq!(

@@ -1,6 +1,6 @@
 //! The High-Gamma Dataset, from EDF files to epochs.
 
-use mmpipe_simulate::{Hgd, PlantedSessions, hgd};
+use mmpipe_simulate::{Hgd, PlantedSessions, hgd, hgd_mat};
 use serde_json::{Value, json};
 
 use crate::bci_iv_2a::tsv;
@@ -174,5 +174,38 @@ fn a_real_recording_s_side_cars_agree() {
             assert!(classes.contains(&row[2].as_str()), "{row:?}");
             assert_eq!(row[1], "4.0", "{row:?}");
         }
+    }
+}
+
+#[test]
+fn hgd_in_matlab_files_in_miniature() {
+    let scratch = Scratch::new();
+    let planted = hgd_mat(&one(), &scratch.path("raw")).unwrap();
+    std::fs::write(scratch.path("raw/train/1.edf"), b"not opened").unwrap();
+    let report = scratch.json(&["ingest", "--dataset", "HGD-MAT", "--raw", "raw"]);
+    let recordings = report["recordings"].as_array().unwrap();
+    assert_eq!(recordings.len(), 2, "{report:#}");
+    assert!(recordings.iter().all(|r| r["status"] == "ok"), "{report:#}");
+    let found = scratch.sql(
+        "SELECT subject, run, container, sfreq, n_channels, seconds FROM recordings ORDER BY 2",
+    );
+    let row = |run: &str| {
+        json!({ "subject": "1", "run": run, "container": "MATLAB v7.3", "sfreq": 500.0,
+                "n_channels": 128, "seconds": 34.0 })
+    };
+    assert_eq!(found, [row("test"), row("train")]);
+    let labels = scratch.sql(
+        "SELECT label, label_name, count(*) AS epochs FROM eeg WHERE label IS NOT NULL GROUP BY 1, 2 ORDER BY 1",
+    );
+    let want: Vec<Value> = ["right_hand", "left_hand", "rest", "feet"]
+        .iter()
+        .enumerate()
+        .map(|(k, name)| json!({ "label": k, "label_name": name, "epochs": 4 }))
+        .collect();
+    assert_eq!(labels, want);
+    every_second_is_accounted_for(&scratch);
+    for recording in &planted.recordings {
+        trials_agree(&scratch, recording);
+        samples_agree(&scratch, recording, &kept(), 1);
     }
 }

@@ -1,5 +1,5 @@
 //! A miniature of the High-Gamma Dataset (doi:10.1002/hbm.23730) in its native layout:
-//! `train/1.edf`, `test/1.edf` with the trials as annotations.
+//! `train/1.edf`, `test/1.edf` with the trials as annotations, or the same as MATLAB v7.3 files.
 
 use crate::files::Staging;
 use crate::grid::{digitise, physical_value};
@@ -8,6 +8,7 @@ use crate::sessions::{PlantedSession, PlantedSessions, PlantedTrial, rhythmic};
 use crate::{Error, Result};
 use mmpipe_formats::Annotation;
 use mmpipe_formats::write::{NewRecording, NewSignal, Start, edf};
+use mmpipe_trees::write::{Value, write_mat73};
 use rand::seq::SliceRandom;
 use std::path::Path;
 
@@ -33,7 +34,7 @@ const SECOND: [&str; 96] = [
 ];
 
 /// Class names by code - 1.
-pub(crate) const CLASSES: [&str; 4] = ["right_hand", "left_hand", "rest", "feet"];
+const CLASSES: [&str; 4] = ["right_hand", "left_hand", "rest", "feet"];
 /// Rate of the real files, Hz.
 const SFREQ: usize = 500;
 /// Physical range, µV.
@@ -84,7 +85,34 @@ pub fn hgd(cfg: &Hgd, out: &Path) -> Result<PlantedSessions> {
     Ok(PlantedSessions { recordings })
 }
 
-pub(crate) fn check(cfg: &Hgd) -> Result<()> {
+/// Writes the miniature in MATLAB v7.3 to `out`, which must not exist or be empty: `train/1.mat`
+/// and so on, each signal a variable of single precision.
+///
+/// # Errors
+/// A setting out of range, a target that is not empty, or a file system that refuses.
+pub fn hgd_mat(cfg: &Hgd, out: &Path) -> Result<PlantedSessions> {
+    check(cfg)?;
+    let staging = Staging::new(out)?;
+    let mut recordings = Vec::new();
+    for &subject in &cfg.subjects {
+        for run in ["train", "test"] {
+            let mut made = recording(cfg, format!("{run}/{subject}.mat"), subject, run);
+            for x in made.samples.iter_mut().flatten() {
+                *x = f64::from(*x as f32);
+            }
+            // Here labels have no prefix.
+            for label in &mut made.labels {
+                *label = label.split(' ').next_back().unwrap_or_default().to_owned();
+            }
+            write_matlab(&made, &staging.path(&made.path)?)?;
+            recordings.push(made);
+        }
+    }
+    staging.commit()?;
+    Ok(PlantedSessions { recordings })
+}
+
+fn check(cfg: &Hgd) -> Result<()> {
     if let Some(subject) = cfg.subjects.iter().find(|s| !(1..=14).contains(*s)) {
         return Err(Error::config("subjects", "1 to 14", subject));
     }
@@ -100,7 +128,7 @@ pub(crate) fn check(cfg: &Hgd) -> Result<()> {
 }
 
 /// What a file holds; labels have the prefixes of the EDF files.
-pub(crate) fn recording(cfg: &Hgd, path: String, subject: usize, run: &str) -> PlantedSession {
+fn recording(cfg: &Hgd, path: String, subject: usize, run: &str) -> PlantedSession {
     let test = run == "test";
     let repeats = if test {
         cfg.test_repeats
@@ -193,4 +221,42 @@ fn write(made: &PlantedSession, path: &Path) -> Result<()> {
         annotations: &annotations,
     };
     edf::write(path, &recording).map_err(Error::from)
+}
+
+/// The variables of the real files that are used: `ch1` ... `ch133`, `nfo`, `mrk`.
+fn write_matlab(made: &PlantedSession, path: &Path) -> Result<()> {
+    let names: Vec<String> = (1..=made.samples.len()).map(|k| format!("ch{k}")).collect();
+    let single = |x: &Vec<f64>| -> Vec<f32> { x.iter().map(|v| *v as f32).collect() };
+    let signals = made.samples.iter().map(|x| Value::row(single(x)));
+    let mut variables: Vec<(&str, Value)> = names.iter().map(String::as_str).zip(signals).collect();
+    let n = made.samples.first().map_or(0, Vec::len);
+    let codes: Vec<f64> = made.trials.iter().map(|t| f64::from(t.label + 1)).collect();
+    let times = made.trials.iter();
+    let times = times.map(|t| t.start as f64 / made.sfreq * 1000.0);
+    let one_hot: Vec<f64> = made
+        .trials
+        .iter()
+        .flat_map(|t| (0..4).map(|k| f64::from(u8::from(t.label == k))))
+        .collect();
+    variables.push((
+        "nfo",
+        Value::record([
+            ("fs", Value::scalar(made.sfreq)),
+            ("T", Value::scalar(n as f64)),
+            ("clab", Value::texts(made.labels.iter())),
+            (
+                "className",
+                Value::texts(["Right Hand", "Left Hand", "Rest", "Feet"]),
+            ),
+        ]),
+    ));
+    variables.push((
+        "mrk",
+        Value::record([
+            ("time", Value::row(times.collect::<Vec<f64>>())),
+            ("event", Value::record([("desc", Value::column(codes))])),
+            ("y", Value::array(&[4, made.trials.len() as u64], one_hot)),
+        ]),
+    ));
+    Ok(write_mat73(path, &variables)?)
 }

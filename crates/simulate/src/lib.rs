@@ -3,7 +3,7 @@
 //! it reads nothing and knows nothing of the lake.
 //!
 //! - [`write_bids`] with [`TwoTalker`]: two-talker selective attention in BIDS.
-//! - [`eegmat`], [`eegmmidb`], [`bci_iv_2a`], [`bci_iv_2b`], [`hgd`],
+//! - [`eegmat`], [`eegmmidb`], [`bci_iv_2a`], [`bci_iv_2b`], [`hgd`], [`hgd_mat`],
 //!   [`openbmi`], [`bnci2014_001`], [`bnci2014_004`]: miniatures of real corpora in which every sample is known.
 //! - [`bench_bids`], [`bench_recording`]: large recordings for measurements of speed.
 //!
@@ -71,7 +71,7 @@ pub use config::TwoTalker;
 pub use eegmat::{EegMat, eegmat};
 pub use eegmmidb::{EegMmidb, eegmmidb};
 pub use error::{Error, Result};
-pub use hgd::{Hgd, hgd};
+pub use hgd::{Hgd, hgd, hgd_mat};
 pub use openbmi::{OpenBmi, Paradigm, openbmi};
 pub use plan::Side;
 pub use planted::{PlantedChannel, PlantedCorpus, PlantedRecording};
