@@ -80,7 +80,7 @@ fn bci_iv_2a_in_miniature() {
     let plain: Vec<Value> = labels.iter().map(without("some_rejected")).collect();
     assert_eq!(plain, want);
     let dropped = scratch.sql(
-        "SELECT d['reason'] AS reason, sum(d['epochs']) AS epochs, sum(d['seconds']) AS seconds \
+        "SELECT d['reason'] AS reason, sum(d['epochs']) AS epochs, round(sum(d['seconds']), 6) AS seconds \
          FROM (SELECT unnest(dropped) AS d FROM recordings) GROUP BY 1 ORDER BY 1",
     );
     assert_eq!(
@@ -197,6 +197,11 @@ fn a04t_has_the_eye_movements_alone_and_loses_no_run() {
     );
     let text = report.to_string();
     assert!(text.contains("eye movements alone"), "{report:#}");
+    assert_eq!(
+        report["notes"].as_array().unwrap().len(),
+        2,
+        "the other is the labels: {report:#}"
+    );
 }
 
 #[test]

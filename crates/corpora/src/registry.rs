@@ -32,6 +32,10 @@ const BUILTIN: &[(&str, &str)] = &[
     ),
     ("HGD.toml", include_str!("../../../data-manifests/HGD.toml")),
     (
+        "HGD-MAT.toml",
+        include_str!("../../../data-manifests/HGD-MAT.toml"),
+    ),
+    (
         "OpenBMI.toml",
         include_str!("../../../data-manifests/OpenBMI.toml"),
     ),

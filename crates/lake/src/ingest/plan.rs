@@ -53,6 +53,13 @@ pub(crate) struct Sound {
     pub(crate) side: Option<String>,
 }
 
+/// What the scan has to say: each known fault once, of warnings one of each code.
+const DIAGNOSTICS: &str = "\
+    SELECT code, CASE code WHEN 'known-fault' THEN message END AS fault, \
+           count(*) AS n, min(path || ': ' || message) AS example \
+    FROM diagnostics WHERE severity = 'warning' OR code = 'known-fault' \
+    GROUP BY 1, 2 ORDER BY 1, 4";
+
 const ROLES: [&str; 5] = ["attended", "unattended", "target", "candidate", "heard"];
 
 /// Runs the queries and checks what they give.
@@ -112,6 +119,9 @@ pub(crate) async fn plan(scan: &Scan, recipe: &Recipe) -> Result<Plan> {
     }
     if let Some(sql) = &scan.stimuli_sql {
         plan.read_stimuli(&run("stimuli", sql).await?)?;
+    }
+    if scan.table("diagnostics").is_some() {
+        plan.read_diagnostics(&run("diagnostics", DIAGNOSTICS).await?)?;
     }
     plan.inherit_content();
     plan.check_keys(recipe)?;
@@ -363,6 +373,20 @@ impl Plan {
                     side: side.get(i),
                 };
             }
+        }
+        Ok(())
+    }
+
+    /// Puts what the scan has to say into the remarks.
+    fn read_diagnostics(&mut self, rows: &Rows) -> Result<()> {
+        let (code, n, example) = (rows.text("code")?, rows.long("n")?, rows.text("example")?);
+        for i in 0..rows.len() {
+            let (code, example) = (code.get(i), example.get(i));
+            let (code, example) = (code.unwrap_or_default(), example.unwrap_or_default());
+            self.notes.push(match n.get(i) {
+                Some(n) if n > 1 => format!("{code}, {n} in all, the first: {example}"),
+                _ => format!("{code}: {example}"),
+            });
         }
         Ok(())
     }
