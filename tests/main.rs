@@ -1,6 +1,14 @@
 //! End-to-end tests through the binary, in one program so that it links once.
 
+mod archives;
+mod arrays;
 mod bad_input;
+mod bci_iv_2a;
+mod bci_iv_2b;
+mod bnci;
 mod cli;
+mod hgd;
+mod openbmi;
+mod planted;
 mod support;
 mod walk;

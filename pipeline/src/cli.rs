@@ -102,7 +102,7 @@ pub(crate) enum DatasetsAction {
 /// `mmpipe inspect`
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
-    /// A raw EEG or sound file
+    /// A raw EEG or sound file, or a file of named arrays (MATLAB, HDF5, NumPy, CSV)
     pub(crate) file: PathBuf,
     /// Events to print at most (0 for all)
     #[arg(long, default_value_t = 10, value_name = "N")]
@@ -115,7 +115,7 @@ pub(crate) struct IngestArgs {
     /// Data set whose manifest says how to read the raw folder
     #[arg(long, value_name = "NAME", required_unless_present = "bids")]
     pub(crate) dataset: Option<String>,
-    /// Raw folder, as its publisher ships it
+    /// Raw folder, as its publisher ships it, or an archive of it
     #[arg(
         long,
         value_name = "DIR",

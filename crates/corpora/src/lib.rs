@@ -19,4 +19,4 @@ mod scan;
 
 pub use error::{Error, Result};
 pub use manifest::Manifest;
-pub use scan::{Filter, Part, Scan, open_part, scan, scan_bids};
+pub use scan::{Filter, Part, Raw, Scan, open_part, scan, scan_bids, scan_raw};

@@ -36,6 +36,7 @@ pub use channels::{
     ChannelRules, Derivations, DropRule, Keep, KindRule, ListWhen, PositionList, Rates,
 };
 pub use known::{Action, Difference, Fault, Open};
+pub use mmpipe_sidecars::Format;
 pub use parts::{PartRule, TreeTable};
 
 /// One data set: identity, files, channels, trials, and what is known to be wrong with it.
@@ -274,24 +275,8 @@ pub struct FileRule {
     pub set: BTreeMap<String, String>,
 }
 
-/// How a side-car is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Format {
-    /// Comma-separated with a header line.
-    Csv,
-    /// Tab-separated with a header line; `n/a` is null.
-    Tsv,
-    /// A JSON array of objects: one row an object.
-    JsonRows,
-    /// Any JSON: one row a leaf, columns `key` (dotted path) and `value`.
-    JsonTree,
-    /// Plain text: one row a line, columns `line` (from 1) and `text`.
-    Lines,
-}
-
 /// Files that become rows of a table. All columns are text; the SQL casts.
-/// Beside its own columns the table has `path` (the side-car's) and the named groups.
+/// Beside the file's columns the table has `path` (the side-car's) and the named groups.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SideCar {

@@ -7,12 +7,45 @@ use crate::{Error, Manifest, Result};
 /// Every built-in manifest but the one for any BIDS folder: file name and text.
 const BUILTIN: &[(&str, &str)] = &[
     (
+        "BCI-IV-2A.toml",
+        include_str!("../../../data-manifests/BCI-IV-2A.toml"),
+    ),
+    (
+        "BCI-IV-2B.toml",
+        include_str!("../../../data-manifests/BCI-IV-2B.toml"),
+    ),
+    (
+        "BNCI2014-001.toml",
+        include_str!("../../../data-manifests/BNCI2014-001.toml"),
+    ),
+    (
+        "BNCI2014-004.toml",
+        include_str!("../../../data-manifests/BNCI2014-004.toml"),
+    ),
+    (
         "EEGMat.toml",
         include_str!("../../../data-manifests/EEGMat.toml"),
     ),
     (
         "EEGMMIDB.toml",
         include_str!("../../../data-manifests/EEGMMIDB.toml"),
+    ),
+    ("HGD.toml", include_str!("../../../data-manifests/HGD.toml")),
+    (
+        "HGD-MAT.toml",
+        include_str!("../../../data-manifests/HGD-MAT.toml"),
+    ),
+    (
+        "OpenBMI.toml",
+        include_str!("../../../data-manifests/OpenBMI.toml"),
+    ),
+    (
+        "OpenBMI-ERP.toml",
+        include_str!("../../../data-manifests/OpenBMI-ERP.toml"),
+    ),
+    (
+        "OpenBMI-SSVEP.toml",
+        include_str!("../../../data-manifests/OpenBMI-SSVEP.toml"),
     ),
     (
         "TwoTalker.toml",

@@ -1,12 +1,13 @@
 //! Scanning: a raw folder and a manifest become the raw metadata tables.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use arrow::record_batch::RecordBatch;
 
 use crate::{Manifest, Result, registry};
 
+mod archives;
 mod bids;
 mod channels;
 mod classify;
@@ -17,6 +18,7 @@ mod parts;
 mod run;
 mod side_car;
 mod tables;
+mod tree_tables;
 mod walk;
 
 /// What is known of a raw folder before any sample is read.
@@ -33,7 +35,7 @@ mod walk;
 /// - `channels`: `path, channel` i32, `raw_name, kind, name, unit, to_microvolts` f64, `sfreq`
 ///   f64, `keep` bool, `reason, x, y, z` f32 (measured, m), `coordinate_system`.
 /// - `diagnostics`: `path, severity` (`note`, `warning`, `damaged`), `code, message`.
-/// - one table a side-car rule; for BIDS also `participants`, `scans`, `sessions`, `eeg_json`,
+/// - one table a side-car rule and one a `[[tables]]` rule, all text; for BIDS also `participants`, `scans`, `sessions`, `eeg_json`,
 ///   `events_json` and `trial_types`.
 #[derive(Debug, Clone, Default)]
 pub struct Scan {
@@ -55,6 +57,9 @@ pub struct Scan {
     pub mixed_rates: bool,
     /// Recordings that are parts of files, by their path in the tables.
     pub parts: BTreeMap<String, Part>,
+    /// Where files lie that are not below the raw folder, by their path in the tables: members
+    /// of archives.
+    pub places: BTreeMap<String, PathBuf>,
 }
 
 /// A recording that is a part of a file.
@@ -81,6 +86,7 @@ pub struct Filter {
     pub subjects: Option<Vec<String>>,
 }
 
+pub use archives::Raw;
 pub use parts::open as open_part;
 
 /// Factor from a unit to µV; `None` when it is no voltage.
@@ -99,6 +105,14 @@ pub(crate) fn microvolts(unit: &str) -> Option<f64> {
 /// # Errors
 /// The folder is missing, no folder, or holds no matching recording; unknown subjects.
 pub fn scan(manifest: &Manifest, raw: &Path, filter: &Filter) -> Result<Scan> {
+    run::scan(manifest, &Raw::folder(raw), filter)
+}
+
+/// Scans a raw folder together with what its archives hold.
+///
+/// # Errors
+/// As [`scan`].
+pub fn scan_raw(manifest: &Manifest, raw: &Raw, filter: &Filter) -> Result<Scan> {
     run::scan(manifest, raw, filter)
 }
 
@@ -113,5 +127,5 @@ pub fn scan_bids(root: &Path, dataset: Option<&str>, filter: &Filter) -> Result<
         Some(name) => name.to_owned(),
         None => bids::dataset_name(root),
     };
-    run::scan(&manifest, root, filter)
+    run::scan(&manifest, &Raw::folder(root), filter)
 }

@@ -15,6 +15,7 @@
 //! number of threads changes a byte.
 
 mod answers;
+mod bridge;
 mod codec;
 mod conditioned;
 mod cut;
@@ -172,7 +173,7 @@ pub async fn ingest(
         threads,
         progress,
     };
-    store_sounds(&job, &mut plan, &mut earlier, &mut report).await?;
+    store_sounds(&job, &scan, &mut plan, &mut earlier, &mut report).await?;
     for work in &mut plan.works {
         work.plan_hash = work.hash();
     }
@@ -274,6 +275,7 @@ fn expected(plan: &Plan, work: &Work, recipe: &Recipe) -> RecordingReport {
 /// Decodes the sounds that trials refer to and writes their segments' keys into the work list.
 async fn store_sounds(
     job: &Job<'_>,
+    scan: &Scan,
     plan: &mut Plan,
     earlier: &mut Earlier,
     report: &mut IngestReport,
@@ -308,7 +310,11 @@ async fn store_sounds(
         .filter(|(_, phases)| !phases.is_empty())
         .map(|(path, phases)| sounds::Request {
             lake: lake.root().to_path_buf(),
-            raw: raw.to_path_buf(),
+            file: scan
+                .places
+                .get(path)
+                .cloned()
+                .unwrap_or_else(|| raw.join(path)),
             recipe: recipe.clone(),
             dataset: report.dataset.clone(),
             path: path.to_string(),
@@ -421,6 +427,7 @@ async fn skip_done(
 async fn hash_parts(raw: &Path, works: &mut [Work]) -> Result<()> {
     let mut files: BTreeMap<String, Option<String>> = works
         .iter()
+        .filter(|w| w.tree.is_some())
         .filter_map(|w| Some((w.file.clone()?, None)))
         .collect();
     for (file, sha256) in &mut files {
@@ -432,7 +439,7 @@ async fn hash_parts(raw: &Path, works: &mut [Work]) -> Result<()> {
         .await
         .map_err(|e| Error::Empty(format!("a worker stopped: {e}")))?;
     }
-    for work in works.iter_mut() {
+    for work in works.iter_mut().filter(|w| w.tree.is_some()) {
         if let Some(sha256) = work.file.as_ref().and_then(|f| files.get(f)) {
             work.sha256.clone_from(sha256);
         }

@@ -35,6 +35,9 @@ pub enum Error {
     /// A recording or a sound could not be written.
     #[error(transparent)]
     Formats(#[from] mmpipe_formats::Error),
+    /// A file of named arrays could not be written.
+    #[error(transparent)]
+    Trees(#[from] mmpipe_trees::Error),
 }
 
 impl Error {

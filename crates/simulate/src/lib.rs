@@ -3,7 +3,8 @@
 //! it reads nothing and knows nothing of the lake.
 //!
 //! - [`write_bids`] with [`TwoTalker`]: two-talker selective attention in BIDS.
-//! - [`eegmat`], [`eegmmidb`]: miniatures of real corpora in which every sample is known.
+//! - [`eegmat`], [`eegmmidb`], [`bci_iv_2a`], [`bci_iv_2b`], [`hgd`], [`hgd_mat`],
+//!   [`openbmi`], [`bnci2014_001`], [`bnci2014_004`]: miniatures of real corpora in which every sample is known.
 //! - [`bench_bids`], [`bench_recording`]: large recordings for measurements of speed.
 //!
 //! Everything is a function of its settings and a seed. Each part draws from its own named random
@@ -35,33 +36,46 @@
 //! 0.899 with shuffled windows. With 64 trials, chance reaches from 0.38 to 0.62 (95 %, whole
 //! trials right or wrong), because the windows of a trial stand or fall together.
 
+mod bci_iv_2a;
+mod bci_iv_2b;
 mod bench;
 mod bids;
+mod bnci;
 mod config;
 mod eeg;
 mod eegmat;
 mod eegmmidb;
 mod error;
 mod files;
+mod graz;
 mod grid;
+mod hgd;
 mod montage;
 mod noise;
+mod openbmi;
 mod plan;
 mod planted;
 mod random;
+mod sessions;
 mod speech;
 mod state;
 mod trf;
 mod truth;
 mod two_talker;
 
+pub use bci_iv_2a::{BciIv2a, bci_iv_2a};
+pub use bci_iv_2b::{BciIv2b, bci_iv_2b};
 pub use bench::{bench_bids, bench_recording};
+pub use bnci::{bnci2014_001, bnci2014_004};
 pub use config::TwoTalker;
 pub use eegmat::{EegMat, eegmat};
 pub use eegmmidb::{EegMmidb, eegmmidb};
 pub use error::{Error, Result};
+pub use hgd::{Hgd, hgd, hgd_mat};
+pub use openbmi::{OpenBmi, Paradigm, openbmi};
 pub use plan::Side;
 pub use planted::{PlantedChannel, PlantedCorpus, PlantedRecording};
+pub use sessions::{PlantedSession, PlantedSessions, PlantedTrial};
 pub use speech::Voice;
 pub use state::State;
 pub use trf::Trf;

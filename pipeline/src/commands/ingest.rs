@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use mmpipe_corpora::{self as corpora, Filter, Scan, registry};
+use mmpipe_corpora::{self as corpora, Filter, Manifest, Raw, Scan, registry};
 use mmpipe_lake::Lake;
 use mmpipe_lake::ingest::{self as lake, IngestReport, IngestRequest};
 use mmpipe_signal::recipe::{self, Recipe};
@@ -14,6 +14,9 @@ use crate::cli::IngestArgs;
 use crate::context::Context;
 use crate::progress::Bar;
 use crate::render;
+
+/// Folder of the lake that archives are unpacked to. It may be removed at any time.
+const SCRATCH: &str = "unpacked";
 
 pub(crate) fn run(ctx: &Context, args: &IngestArgs) -> Result<Status> {
     let Some(recipe) = Recipe::builtin(&args.recipe) else {
@@ -27,24 +30,49 @@ pub(crate) fn run(ctx: &Context, args: &IngestArgs) -> Result<Status> {
         subjects: args.subjects.clone(),
     };
     let (scan, raw) = match (&args.bids, &args.raw, &args.dataset) {
-        (Some(root), _, dataset) => (corpora::scan_bids(root, dataset.as_deref(), &filter)?, root),
+        (Some(root), _, dataset) => (
+            corpora::scan_bids(root, dataset.as_deref(), &filter)?,
+            root.clone(),
+        ),
         (None, Some(raw), Some(dataset)) => {
             let manifests = ctx.manifests()?;
+            let manifest = registry::find(&manifests, dataset)?;
+            let raw = unpacked(ctx, manifest, raw, args.dry_run)?;
             (
-                corpora::scan(registry::find(&manifests, dataset)?, raw, &filter)?,
-                raw,
+                corpora::scan_raw(manifest, &raw, &filter)?,
+                raw.root().to_owned(),
             )
         }
         _ => bail!("ingest needs --dataset NAME --raw DIR, or --bids DIR"),
     };
     let lake = ctx.lake_or_new()?;
-    let report = ingest(ctx, &lake, scan, raw, recipe, args.dry_run)?;
+    let report = ingest(ctx, &lake, scan, &raw, recipe, args.dry_run)?;
     if ctx.global.json {
         render::json(&report)?;
     } else {
         print(&report)?;
     }
     Ok(Status::done_if(report.count("rejected") == 0))
+}
+
+/// The raw folder with its archives unpacked below the lake; a dry run leaves them packed.
+fn unpacked(ctx: &Context, manifest: &Manifest, raw: &Path, dry_run: bool) -> Result<Raw> {
+    if dry_run {
+        return Ok(Raw::unpack(manifest, raw, || None)?);
+    }
+    let mut failed = None;
+    let scratch = || match ctx.lake_or_new() {
+        Ok(lake) => Some(lake.root().join(SCRATCH)),
+        Err(e) => {
+            failed = Some(e);
+            None
+        }
+    };
+    let raw = Raw::unpack(manifest, raw, scratch)?;
+    match failed {
+        None => Ok(raw),
+        Some(e) => Err(e),
+    }
 }
 
 /// Runs the ingest with a progress bar.

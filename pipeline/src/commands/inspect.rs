@@ -28,7 +28,10 @@ pub(crate) fn run(ctx: &Context, args: &InspectArgs) -> Result<Status> {
     if SOUNDS.contains(&extension.as_str()) && args.file.is_file() {
         return sound(ctx, &args.file);
     }
-    let recording = mmpipe_formats::open(&args.file)?;
+    let recording = match mmpipe_formats::open(&args.file) {
+        Ok(recording) => recording,
+        Err(why) => return arrays(ctx, &args.file, &extension, why),
+    };
     let header = recording.header();
     let look = look(recording.as_ref())?;
     let whole = !header
@@ -134,6 +137,28 @@ pub(crate) fn run(ctx: &Context, args: &InspectArgs) -> Result<Status> {
         }
     }
     Ok(Status::done_if(whole))
+}
+
+/// Extensions whose files are expected to hold named arrays.
+const ARRAYS: [&str; 8] = ["mat", "h5", "hdf5", "npy", "npz", "csv", "tsv", "set"];
+
+/// Lists the variables of a file that is no recording by itself, if it is one of named arrays.
+fn arrays(
+    ctx: &Context,
+    path: &Path,
+    extension: &str,
+    why: mmpipe_formats::Error,
+) -> Result<Status> {
+    let unknown = matches!(why, mmpipe_formats::Error::UnknownFormat { .. });
+    match mmpipe_trees::open(path) {
+        Ok(tree) if unknown => {
+            let why = "[[parts]] of a manifest say where in it recordings are";
+            super::arrays::print(ctx, tree.as_ref(), why)
+        }
+        Ok(tree) => super::arrays::print(ctx, tree.as_ref(), &why.to_string()),
+        Err(e) if unknown && ARRAYS.contains(&extension) => Err(e.into()),
+        Err(_) => Err(why.into()),
+    }
 }
 
 fn sound(ctx: &Context, path: &Path) -> Result<Status> {

@@ -1,6 +1,7 @@
 //! One file a command. Each takes what was typed and the surroundings, calls the crates, and
 //! prints. [`run`] is the only door.
 
+mod arrays;
 mod audit;
 mod config;
 mod datasets;

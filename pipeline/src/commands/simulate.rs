@@ -42,6 +42,30 @@ pub(crate) fn run(ctx: &Context, args: &SimulateArgs) -> Result<Status> {
             config.subjects = args.subjects.unwrap_or(config.subjects);
             serde_json::to_value(sim::eegmmidb(&config, &args.out)?)?
         }
+        "bci-iv-2a" => {
+            let mut config = sim::BciIv2a {
+                seed: args.seed,
+                ..Default::default()
+            };
+            config.subjects = numbers(args.subjects).unwrap_or(config.subjects);
+            serde_json::to_value(sim::bci_iv_2a(&config, &args.out)?)?
+        }
+        "bci-iv-2b" => {
+            let mut config = sim::BciIv2b {
+                seed: args.seed,
+                ..Default::default()
+            };
+            config.subjects = numbers(args.subjects).unwrap_or(config.subjects);
+            serde_json::to_value(sim::bci_iv_2b(&config, &args.out)?)?
+        }
+        "hgd" => {
+            let mut config = sim::Hgd {
+                seed: args.seed,
+                ..Default::default()
+            };
+            config.subjects = numbers(args.subjects).unwrap_or(config.subjects);
+            serde_json::to_value(sim::hgd(&config, &args.out)?)?
+        }
         other => bail!("no simulation `{other}`; there are TwoTalker, EEGMat and EEGMMIDB"),
     };
     if ctx.global.json {
@@ -54,6 +78,11 @@ pub(crate) fn run(ctx: &Context, args: &SimulateArgs) -> Result<Status> {
         ))?;
     }
     Ok(Status::Done)
+}
+
+/// Subjects 1 to `n`.
+fn numbers(n: Option<usize>) -> Option<Vec<usize>> {
+    Some((1..=n?).collect())
 }
 
 /// Whether a folder is absent or holds nothing.

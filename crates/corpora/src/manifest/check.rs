@@ -119,6 +119,13 @@ pub(super) fn check(m: &Manifest, file: &str) -> Result<()> {
             );
         }
         each(file, &format!("parts[{i}].each"), part.each.as_deref())?;
+        if part.each.is_some() != part.tree.eeg.iter().any(|e| e.contains('$')) {
+            return fail(
+                format!("parts[{i}].tree.eeg"),
+                "expected $, which stands for the element, together with `each`, and nowhere else"
+                    .into(),
+            );
+        }
     }
     for (i, table) in m.tables.iter().enumerate() {
         let taken = m.side_cars.iter().map(|s| &s.table);
@@ -140,6 +147,16 @@ pub(super) fn check(m: &Manifest, file: &str) -> Result<()> {
                 format!("tables[{i}].columns"),
                 "expected at least one column, found none".into(),
             );
+        }
+        let part = table.each.as_ref().map(|_| "part");
+        let given = ["path", "row"].into_iter().chain(part);
+        for column in given.chain(columns(&table.pattern)) {
+            if table.columns.contains_key(column) {
+                return fail(
+                    format!("tables[{i}].columns"),
+                    format!("`{column}` is a column of every such table already"),
+                );
+            }
         }
         each(file, &format!("tables[{i}].each"), table.each.as_deref())?;
     }

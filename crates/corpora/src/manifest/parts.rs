@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use mmpipe_formats::tree::TreeSpec;
 use serde::Deserialize;
 
 use super::Pattern;
@@ -25,12 +26,13 @@ pub struct PartRule {
     #[serde(default)]
     pub set: BTreeMap<String, String>,
     /// Where the samples, the rate and the names of the channels are.
-    pub tree: toml::Table,
+    pub tree: TreeSpec,
 }
 
 /// Small variables of files that become rows of a table. Beside its columns the table has
-/// `path` (the file's), the named groups of `pattern` and, with `each`, `part` (the number of
-/// the element). Columns of one element are repeated beside longer ones.
+/// `path` (the file's), the named groups of `pattern`, with `each` `part` (the number of the
+/// element), and `row` (from 1, in the order of the variables' elements, anew in each file and
+/// element). All are text. Columns of one value are repeated beside longer ones.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TreeTable {
@@ -40,6 +42,6 @@ pub struct TreeTable {
     pub pattern: Pattern,
     /// As in [`PartRule::each`].
     pub each: Option<String>,
-    /// Column name to the expression that gives its values.
+    /// Column name to the expression that gives its values; `$` stands for the element of `each`.
     pub columns: BTreeMap<String, String>,
 }

@@ -204,7 +204,7 @@ impl Index {
                 ),
             ));
         }
-        match side_car::read(&chosen.full, Format::Tsv) {
+        match side_car::read_cells(&chosen.full, &chosen.path, Format::Tsv, &mut extras.notes) {
             Ok(rows) => Some(rows),
             Err(why) => {
                 extras.broken.push((chosen.path.clone(), why));
@@ -220,8 +220,9 @@ impl Index {
             if meta.suffix != "events" || meta.extension != "tsv" {
                 continue;
             }
-            // A file that cannot be read is reported with the recording it belongs to.
-            for row in side_car::read(&meta.full, Format::Tsv).unwrap_or_default() {
+            // What is wrong with a file is reported with the recording it belongs to.
+            let rows = side_car::read_cells(&meta.full, &meta.path, Format::Tsv, &mut Vec::new());
+            for row in rows.unwrap_or_default() {
                 let cell = |name: &str| {
                     let (_, value) = row.iter().find(|(c, _)| c == name)?;
                     value.as_deref()
@@ -246,7 +247,11 @@ impl Index {
     }
 
     /// The tables `participants`, `scans` and `sessions`.
-    pub(super) fn people(&self, broken: &mut Vec<(String, String)>) -> Vec<(String, TextTable)> {
+    pub(super) fn people(
+        &self,
+        broken: &mut Vec<(String, String)>,
+        notes: &mut Vec<Note>,
+    ) -> Vec<(String, TextTable)> {
         let mut tables = vec![
             (
                 "participants".to_owned(),
@@ -268,7 +273,7 @@ impl Index {
             else {
                 continue;
             };
-            let rows = match side_car::read(&meta.full, Format::Tsv) {
+            let rows = match side_car::read_cells(&meta.full, &meta.path, Format::Tsv, notes) {
                 Ok(rows) => rows,
                 Err(why) => {
                     broken.push((meta.path.clone(), why));

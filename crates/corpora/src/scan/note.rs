@@ -1,5 +1,7 @@
 //! Diagnostics of a scan: what is worth knowing beside the rows.
 
+use std::path::Path;
+
 /// One row of the table `diagnostics`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Note {
@@ -29,4 +31,11 @@ impl Note {
             message,
         }
     }
+}
+
+/// What an error says, without the file's path in front of it: diagnostics name it otherwise.
+pub(super) fn without_path(path: &Path, error: &impl std::fmt::Display) -> String {
+    let text = error.to_string();
+    let prefix = format!("{}: ", path.display());
+    text.strip_prefix(&prefix).unwrap_or(&text).to_owned()
 }

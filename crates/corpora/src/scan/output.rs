@@ -19,29 +19,30 @@ pub(super) fn side_car_table(
     broken: &mut Vec<(String, String)>,
     notes: &mut Vec<Note>,
 ) -> Result<(String, RecordBatch)> {
-    let mut columns = vec!["path".to_owned()];
-    columns.extend(rule.columns.iter().cloned());
-    let mut table = TextTable::with_columns(&columns);
+    // Every column that is known before a file is read, so that queries run without any file.
+    let mut table = TextTable::with_columns(&["path"]);
+    let known = rule.columns.iter().map(String::as_str);
+    let known = known.chain(rule.format.columns().iter().copied());
+    for column in known.chain(rule.pattern.group_names()) {
+        table.column(column);
+    }
     for file in files.iter().filter(|f| f.status == Status::SideCar) {
         let Some(groups) = rule.pattern.groups(&file.path) else {
             continue;
         };
-        match side_car::read(&file.full, rule.format) {
-            Ok(rows) => {
+        match side_car::read(&file.full, &file.path, rule.format, notes) {
+            Ok(read) => {
                 let missing: Vec<&str> = rule
                     .columns
                     .iter()
-                    .filter(|c| {
-                        rows.first()
-                            .is_some_and(|row| !row.iter().any(|(name, _)| name == *c))
-                    })
+                    .filter(|c| !read.columns.contains(c))
                     .map(String::as_str)
                     .collect();
-                if !missing.is_empty() {
+                if !missing.is_empty() && !read.rows.is_empty() {
                     let message = format!("columns missing: {}; null instead", missing.join(", "));
                     notes.push(Note::warning(&file.path, "columns-missing", message));
                 }
-                side_car::add(&mut table, &file.path, &groups, rows);
+                side_car::add(&mut table, &file.path, &groups, read);
             }
             Err(why) => broken.push((file.path.clone(), why)),
         }
@@ -63,7 +64,7 @@ pub(super) fn json_table(
         };
         let mut leaves = Vec::new();
         for (key, value) in pick(extras) {
-            side_car::flatten(key, value, &mut leaves);
+            mmpipe_sidecars::flatten(key, value, &mut leaves);
         }
         for (key, value) in leaves {
             table.push([

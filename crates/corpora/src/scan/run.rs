@@ -1,7 +1,7 @@
 //! A scan from the first file to the last table.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mmpipe_formats::{Header, Severity};
 use rayon::prelude::*;
@@ -10,9 +10,9 @@ use super::bids::{Extras, Index};
 use super::channels::{self, Row};
 use super::classify::{self, File, Status};
 use super::events::{annotation_files, events_table, recording_events};
-use super::note::Note;
+use super::note::{Note, without_path};
 use super::output::{channels_table, files_table, json_table, notes_table, side_car_table};
-use super::{Filter, Scan, parts, walk};
+use super::{Filter, Raw, Scan, parts, tree_tables};
 use crate::manifest::{Action, FileKind, FileRule, Layout, Manifest, Rates, SideCar};
 use crate::{Error, Result, registry};
 
@@ -27,13 +27,15 @@ pub(super) struct Opened {
 type Outcome = (Result<Opened, String>, Vec<Note>);
 
 /// Scans `raw` with the rules of `manifest`.
-pub(super) fn scan(manifest: &Manifest, raw: &Path, filter: &Filter) -> Result<Scan> {
+pub(super) fn scan(manifest: &Manifest, raw: &Raw, filter: &Filter) -> Result<Scan> {
     let (rules, side_cars) = rules(manifest)?;
-    let found = walk::walk(raw, &manifest.name)?;
+    let found = raw.files(&manifest.name)?;
     let files = classify::classify(found, &rules, &manifest.faults, filter);
     let mut files = parts::split(files, manifest);
+    let mut notes = Vec::new();
+    raw.account(&mut files, &mut notes);
     let parts = parts::list(&files);
-    check_signals(manifest, &rules, raw, &files, filter)?;
+    check_signals(manifest, &rules, raw.root(), &files, filter)?;
 
     let index = (manifest.layout == Layout::Bids).then(|| Index::new(&files));
     let results: Vec<Option<Outcome>> = files
@@ -47,7 +49,6 @@ pub(super) fn scan(manifest: &Manifest, raw: &Path, filter: &Filter) -> Result<S
         })
         .collect();
 
-    let mut notes = Vec::new();
     let mut opened: Vec<Option<Opened>> = Vec::with_capacity(files.len());
     let mut broken: Vec<(String, String)> = Vec::new();
     for (file, result) in files.iter_mut().zip(results) {
@@ -77,7 +78,7 @@ pub(super) fn scan(manifest: &Manifest, raw: &Path, filter: &Filter) -> Result<S
             }
         }
     }
-    name_parts(raw, &mut files, &opened);
+    name_parts(&mut files, &opened);
 
     let mut events = recording_events(&files, &opened, &mut notes);
     events.extend(annotation_files(&mut files));
@@ -85,8 +86,11 @@ pub(super) fn scan(manifest: &Manifest, raw: &Path, filter: &Filter) -> Result<S
     for side_car in side_cars {
         tables.push(side_car_table(side_car, &files, &mut broken, &mut notes)?);
     }
+    for rule in &manifest.tables {
+        tables.push(tree_tables::table(rule, &files, &mut notes)?);
+    }
     if let Some(index) = &index {
-        for (name, table) in index.people(&mut broken) {
+        for (name, table) in index.people(&mut broken, &mut notes) {
             tables.push(table.finish(&name)?);
         }
         tables.push(json_table("eeg_json", &files, &opened, |e| &e.eeg)?);
@@ -124,11 +128,12 @@ pub(super) fn scan(manifest: &Manifest, raw: &Path, filter: &Filter) -> Result<S
         labels: manifest.labels.clone(),
         mixed_rates: manifest.channels.rates == Rates::Resample,
         parts,
+        places: raw.places(),
     })
 }
 
 /// The manifest's rules; for BIDS those of `_bids.toml` follow.
-fn rules(manifest: &Manifest) -> Result<(Vec<FileRule>, Vec<SideCar>)> {
+pub(super) fn rules(manifest: &Manifest) -> Result<(Vec<FileRule>, Vec<SideCar>)> {
     let mut rules = manifest.files.clone();
     let mut side_cars = manifest.side_cars.clone();
     if manifest.layout == Layout::Bids {
@@ -162,6 +167,12 @@ fn check_signals(
             .map(|r| r.example.as_deref().unwrap_or(r.pattern.as_str()))
             .collect();
         let found: Vec<&str> = files.iter().take(3).map(|f| f.path.as_str()).collect();
+        let refused = files.iter().filter(|f| f.status == Status::Rejected);
+        let refused = refused.filter_map(|f| Some((&f.path, f.reason.as_ref()?)));
+        let refused: Vec<String> = refused
+            .take(3)
+            .map(|(p, why)| format!("; {p}: {why}"))
+            .collect();
         return Err(Error::NothingMatches {
             path: raw.to_owned(),
             dataset: manifest.name.clone(),
@@ -170,7 +181,7 @@ fn check_signals(
                 0 => "no file".to_owned(),
                 1 => format!("one file, {}", found.join(", ")),
                 n => format!("{n} files, such as {}", found.join(", ")),
-            },
+            } + &refused.concat(),
         });
     }
     let Some(asked) = &filter.subjects else {
@@ -259,11 +270,7 @@ pub(super) fn header(file: &File) -> Result<Header, String> {
     }
     match mmpipe_formats::open(&file.full) {
         Ok(recording) => Ok(recording.header().clone()),
-        Err(e) => {
-            let text = e.to_string();
-            let path = format!("{}: ", file.full.display());
-            Err(text.strip_prefix(&path).unwrap_or(&text).to_owned())
-        }
+        Err(e) => Err(without_path(&file.full, &e)),
     }
 }
 
@@ -294,18 +301,15 @@ fn compare(path: &str, header: &Header, rows: &[Row], extras: &Extras, notes: &m
 }
 
 /// Says of files that no rule matches but a recording reads that they are parts of it.
-fn name_parts(raw: &Path, files: &mut [File], opened: &[Option<Opened>]) {
-    let mut parts: BTreeMap<String, String> = BTreeMap::new();
+fn name_parts(files: &mut [File], opened: &[Option<Opened>]) {
+    let mut parts: BTreeMap<PathBuf, String> = BTreeMap::new();
     for (file, recording) in files.iter().zip(opened) {
         for part in recording.iter().flat_map(|r| &r.header.files) {
-            if let Ok(below) = part.strip_prefix(raw) {
-                let below: Vec<_> = below.iter().map(|c| c.to_string_lossy()).collect();
-                parts.insert(below.join("/"), file.path.clone());
-            }
+            parts.insert(part.clone(), file.path.clone());
         }
     }
     for file in files.iter_mut().filter(|f| f.kind.is_none()) {
-        if let Some(whole) = parts.get(&file.path) {
+        if let Some(whole) = parts.get(&file.full) {
             file.status = Status::SideCar;
             file.reason = Some(format!("part of {whole}"));
         }

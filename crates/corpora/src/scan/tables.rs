@@ -112,19 +112,26 @@ impl TextTable {
     ) {
         let mut row = BTreeMap::new();
         for (column, value) in cells {
-            let column = column.into();
-            let index = match self.columns.iter().position(|c| *c == column) {
-                Some(index) => index,
-                None => {
-                    self.columns.push(column);
-                    self.columns.len() - 1
-                }
-            };
+            let index = self.column(&column.into());
             if let Some(value) = value {
                 row.insert(index, value);
             }
         }
         self.rows.push(row);
+    }
+
+    /// The index of a column; one met for the first time is added at the end.
+    pub(super) fn column(&mut self, name: &str) -> usize {
+        if let Some(index) = self.columns.iter().position(|c| c == name) {
+            return index;
+        }
+        self.columns.push(name.to_owned());
+        self.columns.len() - 1
+    }
+
+    /// Adds a row of cells by the indices of their columns.
+    pub(super) fn row(&mut self, cells: impl IntoIterator<Item = (usize, String)>) {
+        self.rows.push(cells.into_iter().collect());
     }
 
     /// The columns so far.

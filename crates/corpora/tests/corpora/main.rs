@@ -1,8 +1,11 @@
 //! Tests of the crate through its public doors.
 
+mod archives;
 mod bids;
 mod common;
 mod labels;
 mod manifests;
 mod plain;
 mod real;
+mod side_cars;
+mod trees;

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::common::{column, edf, look_up, put};
 use mmpipe_corpora::{Error, Filter, Manifest, Scan, scan};
 
-fn toy(more: &str) -> Manifest {
+pub(crate) fn toy(more: &str) -> Manifest {
     let text = format!(
         r#"
 name = "Toy"
@@ -25,11 +25,11 @@ sql = "SELECT path, 0 AS trial FROM files WHERE status = 'ok'"
     Manifest::parse(&text, "toy.toml").unwrap()
 }
 
-fn scanned(manifest: &Manifest, root: &Path) -> Scan {
+pub(crate) fn scanned(manifest: &Manifest, root: &Path) -> Scan {
     scan(manifest, root, &Filter::default()).unwrap()
 }
 
-fn cap(root: &Path, below: &str) {
+pub(crate) fn cap(root: &Path, below: &str) {
     edf::write(
         &root.join(below),
         &[("EEG Fz-REF", "uV"), ("EEG Cz-REF", "uV")],

@@ -11,7 +11,7 @@ mod table;
 pub(crate) use layout::Layout;
 pub use spec::{Names, Number, Orientation, TreeSpec};
 pub(crate) use table::number;
-pub use table::tree_table;
+pub use table::{tree_rows, tree_table};
 
 use std::path::Path;
 

@@ -23,10 +23,14 @@ const MOST: usize = 1 << 20;
 /// two columns differ in length or a column has more than a million values.
 pub fn tree_table(path: &Path, columns: &[(String, String)]) -> Result<Vec<Vec<Option<String>>>> {
     let tree = arrays(path)?;
-    table(tree.as_ref(), columns)
+    tree_rows(tree.as_ref(), columns)
 }
 
-pub(super) fn table(
+/// As [`tree_table`], of a file that is open already.
+///
+/// # Errors
+/// As [`tree_table`].
+pub fn tree_rows(
     tree: &dyn Tree,
     columns: &[(String, String)],
 ) -> Result<Vec<Vec<Option<String>>>> {

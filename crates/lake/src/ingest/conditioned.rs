@@ -7,6 +7,7 @@ use mmpipe_signal::epochs::{power, stats, zscore_f32};
 use mmpipe_signal::pipeline::{Conditioner, GROUP};
 use mmpipe_signal::recipe::{Normalise, Recipe};
 
+use super::bridge::{self, Bridges};
 use super::cut::{self, Bounds, Cut, Span};
 use super::work::Work;
 use crate::Error;
@@ -35,6 +36,8 @@ pub(super) struct Epochs {
     pub(super) mean: Vec<f32>,
     pub(super) std: Vec<f32>,
     pub(super) flat: usize,
+    /// What was bridged, if anything.
+    pub(super) bridged: Option<String>,
     /// Root mean square of each channel after conditioning, µV; NaN where nothing was cut.
     pub(super) rms: Vec<f64>,
 }
@@ -101,9 +104,12 @@ pub(super) fn epochs(
         mean: vec![0.0; n * c],
         std: vec![0.0; n * c],
         flat: 0,
+        bridged: None,
         rms: Vec::new(),
         cut,
     };
+    let mut flat = vec![false; n * c];
+    let mut bridges = Bridges::default();
     let mut powers = vec![(0.0, 0_usize); c];
     for s in 0..spans.len() {
         let wanted: Vec<(usize, usize)> = out
@@ -125,8 +131,36 @@ pub(super) fn epochs(
             let mut conditioned =
                 vec![vec![0.0_f64; lane.conditioner.output_len(length(run))]; group];
             for members in lane.members.chunks(GROUP) {
-                let group: Vec<&Kept> = members.iter().filter_map(|&m| channels.get(m)).collect();
-                condition(&mut lane.conditioner, file, run, &group, &mut conditioned)?;
+                let group: Vec<(usize, &Kept)> = members
+                    .iter()
+                    .filter_map(|&m| Some((m, channels.get(m)?)))
+                    .collect();
+                let place = (s, run);
+                let mut again = condition(
+                    &mut lane.conditioner,
+                    file,
+                    place,
+                    &group,
+                    &bridges,
+                    &mut conditioned,
+                )?;
+                if again {
+                    look(&mut bridges, file, &lane.runs, &group)?;
+                    again = condition(
+                        &mut lane.conditioner,
+                        file,
+                        place,
+                        &group,
+                        &bridges,
+                        &mut conditioned,
+                    )?;
+                }
+                if again {
+                    return Err(Failed::Other(Error::Empty(
+                        "the file changed while it was ingested: other samples are not finite"
+                            .into(),
+                    )));
+                }
                 for (&member, x) in members.iter().zip(&conditioned) {
                     if let Some((sum, count)) = powers.get_mut(member) {
                         *sum += power(x);
@@ -144,20 +178,89 @@ pub(super) fn epochs(
                                 "epoch {epoch} lies outside its run"
                             ))));
                         };
-                        let (mean, std, flat) = normalise(recipe.normalise, x, to);
-                        out.mean[at] = mean;
-                        out.std[at] = std;
-                        out.flat += usize::from(flat);
+                        (out.mean[at], out.std[at], flat[at]) = normalise(recipe.normalise, x, to);
                     }
                 }
             }
         }
     }
+    out.bridged = bridges.note(channels);
+    if out.bridged.is_some() {
+        let touched = |e: &cut::Epoch| bridges.touch(e, recipe.sfreq, recipe.epoch_seconds);
+        let keep: Vec<bool> = out.cut.epochs.iter().map(|e| !touched(e)).collect();
+        out.keep(&keep, c, times, recipe.epoch_seconds);
+        retain(&mut flat, &keep, c);
+    }
+    out.flat = flat.iter().filter(|f| **f).count();
     out.rms = powers
         .into_iter()
         .map(|(sum, count)| (sum / count as f64).sqrt())
         .collect();
     Ok(out)
+}
+
+impl Epochs {
+    /// Leaves epochs out that touch a sample that is not finite, and counts them.
+    fn keep(&mut self, keep: &[bool], channels: usize, times: usize, seconds: f64) {
+        close_up(&mut self.samples, self.rows, channels * times, keep);
+        retain(&mut self.mean, keep, channels);
+        retain(&mut self.std, keep, channels);
+        retain(&mut self.cut.epochs, keep, 1);
+        for _ in keep.iter().filter(|k| !**k) {
+            self.cut.drop(bridge::REASON, 1, seconds);
+        }
+    }
+}
+
+/// Keeps the rows of `width` values that `keep` says, in order.
+fn retain<T>(values: &mut Vec<T>, keep: &[bool], width: usize) {
+    let mut at = 0;
+    values.retain(|_| {
+        at += 1;
+        keep.get((at - 1) / width.max(1)).copied().unwrap_or(true)
+    });
+}
+
+/// As [`retain`], of rows that lie in parts of `rows` each: all but the last stay full.
+fn close_up(parts: &mut Vec<Vec<f32>>, rows: usize, width: usize, keep: &[bool]) {
+    let mut kept = 0;
+    for (from, _) in keep.iter().enumerate().filter(|(_, k)| **k) {
+        let (source, target) = (from / rows, kept / rows);
+        let (a, b) = (from % rows * width, kept % rows * width);
+        if source == target {
+            if let Some(part) = parts.get_mut(source) {
+                part.copy_within(a..a + width, b);
+            }
+        } else if let Some((before, after)) = parts.split_at_mut_checked(source)
+            && let (Some(to), Some(from)) = (before.get_mut(target), after.first())
+            && let (Some(to), Some(from)) = (to.get_mut(b..b + width), from.get(a..a + width))
+        {
+            to.copy_from_slice(from);
+        }
+        kept += 1;
+    }
+    parts.truncate(kept.div_ceil(rows));
+    if let Some(last) = parts.last_mut() {
+        last.truncate((kept - (kept - 1) / rows * rows) * width);
+    }
+}
+
+/// Looks through the channels of a group for samples that are not finite.
+fn look(
+    bridges: &mut Bridges,
+    file: &dyn Recording,
+    runs: &[Run],
+    group: &[(usize, &Kept)],
+) -> Result<(), Failed> {
+    for &(position, channel) in group {
+        if bridges.knows(position) {
+            continue;
+        }
+        if let Some(why) = bridges.look(position, channel, file, runs)? {
+            return Err(Failed::Channel(channel.index, why));
+        }
+    }
+    Ok(())
 }
 
 /// Channels by rate; the largest group, of equals the fastest, comes first and its clock counts.
@@ -242,17 +345,16 @@ fn spans(lanes: &[Lane], channels: &[Kept]) -> Result<Vec<Span>, Failed> {
     Ok(spans)
 }
 
-/// Why a channel that no filter can work on is left out.
-const NOT_FINITE: &str = "holds values that are not finite";
-
-/// Filters and resamples up to [`GROUP`] channels of a run, in µV.
+/// Filters and resamples up to [`GROUP`] channels of a run (its number and its samples), in µV.
+/// True when samples are not finite that `bridges` does not know: it must look first.
 fn condition(
     conditioner: &mut Conditioner,
     file: &dyn Recording,
-    run: &Run,
-    group: &[&Kept],
+    (number, run): (usize, &Run),
+    group: &[(usize, &Kept)],
+    bridges: &Bridges,
     out: &mut [Vec<f64>],
-) -> Result<(), Failed> {
+) -> Result<bool, Failed> {
     enum E {
         Signal(mmpipe_signal::Error),
         File(mmpipe_formats::Error),
@@ -262,15 +364,18 @@ fn condition(
             E::Signal(e)
         }
     }
-    let indices: Vec<usize> = group.iter().map(|c| c.index).collect();
+    let indices: Vec<usize> = group.iter().map(|(_, c)| c.index).collect();
     let n = (run.samples.end - run.samples.start) as usize;
     let read = |first: usize, start: usize, block: &mut [&mut [f64]]| -> Result<(), E> {
         let wanted = indices.get(first..first + block.len()).unwrap_or_default();
         file.read_f64(wanted, run.samples.start + start as u64, block)
             .map_err(E::File)?;
-        for (x, channel) in block.iter_mut().zip(&group[first..]) {
+        for (x, (position, channel)) in block.iter_mut().zip(&group[first..]) {
             if channel.factor != 1.0 {
                 x.iter_mut().for_each(|v| *v *= channel.factor);
+            }
+            if let Some(bridge) = bridges.of(*position, number) {
+                bridge.fill(start, x);
             }
         }
         Ok(())
@@ -281,13 +386,8 @@ fn condition(
         .map(Vec::as_mut_slice)
         .collect();
     match conditioner.run(n, group.len(), read, &mut views) {
-        Ok(()) => Ok(()),
-        Err(E::Signal(mmpipe_signal::Error::NotFinite { channel, sample })) => {
-            match group.get(channel) {
-                Some(bad) => Err(Failed::Channel(bad.index, NOT_FINITE.to_owned())),
-                None => Err(mmpipe_signal::Error::NotFinite { channel, sample }.into()),
-            }
-        }
+        Ok(()) => Ok(false),
+        Err(E::Signal(mmpipe_signal::Error::NotFinite { .. })) => Ok(true),
         Err(E::Signal(e)) => Err(e.into()),
         Err(E::File(e)) => Err(e.into()),
     }
@@ -310,6 +410,29 @@ fn normalise(how: Normalise, x: &[f64], out: &mut [f32]) -> (f32, f32, bool) {
                 if stats.flat { 0.0 } else { stats.std as f32 },
                 stats.flat,
             )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_kept_moves_up_and_parts_stay_full(
+            keep in prop::collection::vec(any::<bool>(), 1..40),
+            rows in 1usize..7,
+            width in 1usize..4,
+        ) {
+            let whole: Vec<f32> = (0..keep.len() * width).map(|i| i as f32).collect();
+            let mut parts: Vec<Vec<f32>> = whole.chunks(rows * width).map(<[f32]>::to_vec).collect();
+            let mut want = whole;
+            retain(&mut want, &keep, width);
+            close_up(&mut parts, rows, width, &keep);
+            let want: Vec<Vec<f32>> = want.chunks(rows * width).map(<[f32]>::to_vec).collect();
+            prop_assert_eq!(parts, want);
         }
     }
 }

@@ -180,7 +180,8 @@ pub(crate) fn cut(spans: &[Span], trials: &[Bounds], sfreq: f64, epoch_seconds: 
 }
 
 impl Cut {
-    fn drop(&mut self, reason: &str, epochs: i64, seconds: f64) {
+    /// Counts epochs and seconds that are left out.
+    pub(super) fn drop(&mut self, reason: &str, epochs: i64, seconds: f64) {
         let entry = self.dropped.entry(reason.to_string()).or_default();
         entry.0 += epochs;
         entry.1 += seconds;

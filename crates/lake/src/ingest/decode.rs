@@ -93,6 +93,7 @@ fn fill(
                         done.flat
                     )]);
                 }
+                row.note(done.bridged.clone());
                 row.note(implausible(&channels, &done));
                 let labels = match work.intervals.as_slice() {
                     [] => Vec::new(),

@@ -53,6 +53,13 @@ pub(crate) struct Sound {
     pub(crate) side: Option<String>,
 }
 
+/// What the scan has to say: each known fault once, of warnings one of each code.
+const DIAGNOSTICS: &str = "\
+    SELECT code, CASE code WHEN 'known-fault' THEN message END AS fault, \
+           count(*) AS n, min(path || ': ' || message) AS example \
+    FROM diagnostics WHERE severity = 'warning' OR code = 'known-fault' \
+    GROUP BY 1, 2 ORDER BY 1, 4";
+
 const ROLES: [&str; 5] = ["attended", "unattended", "target", "candidate", "heard"];
 
 /// Runs the queries and checks what they give.
@@ -113,6 +120,9 @@ pub(crate) async fn plan(scan: &Scan, recipe: &Recipe) -> Result<Plan> {
     if let Some(sql) = &scan.stimuli_sql {
         plan.read_stimuli(&run("stimuli", sql).await?)?;
     }
+    if scan.table("diagnostics").is_some() {
+        plan.read_diagnostics(&run("diagnostics", DIAGNOSTICS).await?)?;
+    }
     plan.inherit_content();
     plan.check_keys(recipe)?;
     Ok(plan)
@@ -141,6 +151,16 @@ const COMMON: [&str; 11] = [
 ];
 
 impl Files<'_> {
+    /// The file that a recording is read from, where it is not its path.
+    fn file(&self, path: &str) -> Option<String> {
+        let part = self.scan.parts.get(path).map(|p| p.file.as_str());
+        match self.scan.places.get(part.unwrap_or(path)) {
+            // A name that is not UTF-8 is not found, and the recording rejected.
+            Some(place) => Some(place.to_string_lossy().into_owned()),
+            None => part.map(str::to_owned),
+        }
+    }
+
     /// The columns that the manifest's patterns add, in their order.
     fn other_groups(&self) -> Result<Vec<(String, Values<String>)>> {
         let names = self
@@ -210,7 +230,7 @@ impl Files<'_> {
                 },
                 bytes: bytes.get(i).unwrap_or(0),
                 path: path.clone(),
-                file: part.map(|p| p.file.clone()),
+                file: self.file(&path),
                 tree: part.map(|p| p.tree.clone()),
                 ..Default::default()
             };
@@ -353,6 +373,20 @@ impl Plan {
                     side: side.get(i),
                 };
             }
+        }
+        Ok(())
+    }
+
+    /// Puts what the scan has to say into the remarks.
+    fn read_diagnostics(&mut self, rows: &Rows) -> Result<()> {
+        let (code, n, example) = (rows.text("code")?, rows.long("n")?, rows.text("example")?);
+        for i in 0..rows.len() {
+            let (code, example) = (code.get(i), example.get(i));
+            let (code, example) = (code.unwrap_or_default(), example.unwrap_or_default());
+            self.notes.push(match n.get(i) {
+                Some(n) if n > 1 => format!("{code}, {n} in all, the first: {example}"),
+                _ => format!("{code}: {example}"),
+            });
         }
         Ok(())
     }

@@ -178,7 +178,7 @@ impl Earlier {
             .recordings
             .keys()
             .filter(|path| !current.contains(path.as_str()))
-            .filter(|path| refused.contains(*path) || !raw_exists(raw, path))
+            .filter(|path| refused.contains(*path) || !raw_exists(raw, scan, path))
             .cloned()
             .collect();
         for path in &gone {
@@ -204,7 +204,7 @@ impl Earlier {
 
         let before = self.stimuli.len();
         self.stimuli
-            .retain(|path, _| plan.sounds.contains_key(path) || raw.join(path).exists());
+            .retain(|path, _| plan.sounds.contains_key(path) || raw_exists(raw, scan, path));
         let expected = self
             .stimuli
             .values()
@@ -219,9 +219,9 @@ impl Earlier {
     }
 }
 
-/// Whether the raw file of a recording is there; a part of a file is `file#part`.
-fn raw_exists(raw: &Path, path: &str) -> bool {
-    let there = |path: &str| raw.join(path).exists();
+/// Whether a raw file is there, in the folder or in an archive; a part of one is `file#part`.
+fn raw_exists(raw: &Path, scan: &Scan, path: &str) -> bool {
+    let there = |path: &str| scan.places.contains_key(path) || raw.join(path).exists();
     there(path) || path.rsplit_once('#').is_some_and(|(file, _)| there(file))
 }
 

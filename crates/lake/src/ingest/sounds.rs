@@ -112,7 +112,8 @@ pub(crate) fn audio_path(lake: &Path, recipe: &str, dataset: &str, path: &str) -
 /// What is asked of one sound.
 pub(crate) struct Request {
     pub(crate) lake: PathBuf,
-    pub(crate) raw: PathBuf,
+    /// The sound's file.
+    pub(crate) file: PathBuf,
     pub(crate) recipe: Arc<Recipe>,
     pub(crate) dataset: String,
     pub(crate) path: String,
@@ -126,7 +127,7 @@ pub(crate) struct Request {
 pub(crate) fn store(request: Request) -> Result<(StimulusRow, bool)> {
     let Request {
         lake,
-        raw,
+        file,
         recipe,
         dataset,
         path,
@@ -134,7 +135,6 @@ pub(crate) fn store(request: Request) -> Result<(StimulusRow, bool)> {
         mut phases,
         earlier,
     } = request;
-    let file = raw.join(&path);
     let target = audio_path(&lake, &recipe.name, &dataset, &path);
     let mut row = StimulusRow {
         stimulus_id: stimulus_id(&dataset, &path),

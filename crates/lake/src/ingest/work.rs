@@ -44,7 +44,8 @@ pub(crate) struct Work {
     /// Names of the classes in `intervals`.
     #[prost(message, repeated, tag = "13")]
     pub(crate) label_names: Vec<WorkLabel>,
-    /// The file below the raw folder, where the recording is only a part of one.
+    /// The file that is read where it is not `path`: one that the recording is a part of, below
+    /// the raw folder, or one that an archive was unpacked to, absolute.
     #[prost(string, optional, tag = "14")]
     pub(crate) file: Option<String>,
     /// Where in the file the recording is: a `TreeSpec` as JSON.
@@ -160,6 +161,8 @@ impl Work {
         let bare = Work {
             sha256: None,
             plan_hash: String::new(),
+            // Where the bytes lie does not matter.
+            file: None,
             bytes: 0,
             ..self.clone()
         };
@@ -177,7 +180,7 @@ impl Work {
         Some(found.name.as_str())
     }
 
-    /// The file that is read, below the raw folder.
+    /// The file that is read, to be joined to the raw folder.
     pub(crate) fn raw_file(&self) -> &str {
         self.file.as_deref().unwrap_or(&self.path)
     }

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Float32Array, Float64Array, Int32Array, Int64Array, RecordBatch,
-    StringArray,
+    Array, ArrayRef, AsArray, BooleanArray, Float32Array, Float64Array, Int32Array, Int64Array,
+    RecordBatch, StringArray,
 };
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{DataType, Field, Float32Type, Float64Type, Schema};
 use mmpipe_corpora::Scan;
 use mmpipe_formats::write::{NewRecording, NewSignal, Start, edf, wav};
 use mmpipe_lake::{IngestReport, IngestRequest, Lake, ingest};
@@ -294,4 +294,37 @@ pub fn write_wav(raw: &Path, path: &str, seconds: f64) {
         .map(|v| (*v / 100.0) as f32)
         .collect();
     wav::write(&target, 16_000, &[&samples], wav::Sample::Float32).unwrap();
+}
+
+/// The stored epochs of the answer in its order: onset, and a channel's samples each.
+pub fn stored(lake: &Lake, sql: &str) -> Vec<(f64, Vec<Vec<f32>>)> {
+    let mut out = Vec::new();
+    for batch in runtime().block_on(lake.query(sql)).unwrap() {
+        let onsets = batch.column_by_name("onset").unwrap();
+        let onsets = onsets.as_primitive::<Float64Type>();
+        let eeg = batch.column_by_name("eeg").unwrap().as_list::<i32>();
+        for row in 0..batch.num_rows() {
+            let channels = eeg.value(row);
+            let channels = channels.as_fixed_size_list();
+            let one = |c| {
+                let x = channels.value(c);
+                x.as_primitive::<Float32Type>().values().to_vec()
+            };
+            out.push((onsets.value(row), (0..channels.len()).map(one).collect()));
+        }
+    }
+    out
+}
+
+/// What an epoch of two seconds at `onset` must hold, from the raw samples of all channels.
+pub fn expected(sfreq: f64, raw: &[Vec<f64>], onset: f64) -> Vec<Vec<f32>> {
+    let recipe = Recipe::builtin("mindmix").unwrap();
+    let clean = mmpipe_signal::pipeline::condition(&recipe, sfreq, raw.to_vec()).unwrap();
+    let first = (onset * 200.0).round() as usize;
+    let cut = |x: &Vec<f64>| {
+        let mut x = x[first..first + 400].to_vec();
+        mmpipe_signal::epochs::zscore(&mut x);
+        x.into_iter().map(|v| v as f32).collect()
+    };
+    clean.iter().map(cut).collect()
 }

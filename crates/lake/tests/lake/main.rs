@@ -1,6 +1,8 @@
 //! The lake through its public doors. One binary, because linking the query engine dominates.
 
+mod arrays;
 mod common;
+mod holes;
 mod ingest;
 mod manifests;
 mod plan_bytes;

@@ -1,10 +1,13 @@
-//! Writers of MATLAB level 5 and `.npy` files, for miniatures of data sets. Not for large data:
+//! Writers of MATLAB level 5, MATLAB v7.3 and `.npy` files, for miniatures of data sets. Not for large data:
 //! a file is made in memory. Owns values and their bytes; knows nothing of what they mean.
 
 mod mat5;
+mod mat73;
+mod mat73_parts;
 mod npy;
 
 pub use mat5::write_mat5;
+pub use mat73::write_mat73;
 pub use npy::write_npy;
 
 /// Numbers of one type, in linear order (first dimension fastest).

@@ -5,3 +5,4 @@ mod malformed;
 mod peers;
 mod properties;
 mod tables;
+mod written;

@@ -1,7 +1,7 @@
 //! What is written is what is read; any bytes are refused or read, without a panic.
 
 use crate::common::{numbers_of, read_all};
-use mmpipe_trees::write::{Numbers, Value, write_mat5, write_npy};
+use mmpipe_trees::write::{Numbers, Value, write_mat5, write_mat73, write_npy};
 use mmpipe_trees::{Class, Tree, Var, open, select};
 use proptest::prelude::*;
 
@@ -102,12 +102,16 @@ proptest! {
         let variables: Vec<(&str, Value)> =
             names.iter().map(String::as_str).zip(values.iter().cloned()).collect();
         write_mat5(&path, &variables, compress).expect("written");
-        let tree = open(&path).expect("opened");
-        for (name, value) in &variables {
-            let var = select(tree.as_ref(), name).expect("the variable").remove(0);
-            check(tree.as_ref(), &var, value);
+        let newer = folder.path().join("y.mat");
+        write_mat73(&newer, &variables).expect("written");
+        for path in [path, newer] {
+            let tree = open(&path).expect("opened");
+            for (name, value) in &variables {
+                let var = select(tree.as_ref(), name).expect("the variable").remove(0);
+                check(tree.as_ref(), &var, value);
+            }
+            prop_assert!(read_all(tree.as_ref()).1.is_empty());
         }
-        prop_assert!(read_all(tree.as_ref()).1.is_empty());
     }
 
     #[test]

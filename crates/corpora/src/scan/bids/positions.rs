@@ -68,7 +68,8 @@ impl Index {
                 return Positions::default();
             }
         };
-        let rows = match side_car::read(&chosen.full, Format::Tsv) {
+        let read = side_car::read_cells(&chosen.full, &chosen.path, Format::Tsv, &mut extras.notes);
+        let rows = match read {
             Ok(rows) => rows,
             Err(why) => {
                 extras.broken.push((chosen.path.clone(), why));

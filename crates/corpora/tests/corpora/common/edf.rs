@@ -15,7 +15,8 @@ pub(crate) fn write(
     std::fs::write(path, bytes(labels, sfreq, seconds, notes)).unwrap();
 }
 
-fn bytes(
+/// The bytes of such a file.
+pub(crate) fn bytes(
     labels: &[(&str, &str)],
     sfreq: usize,
     seconds: usize,
