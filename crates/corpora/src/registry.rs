@@ -23,21 +23,32 @@ const BUILTIN: &[(&str, &str)] = &[
         include_str!("../../../data-manifests/BNCI2014-004.toml"),
     ),
     (
-        "EEGMat.toml",
-        include_str!("../../../data-manifests/EEGMat.toml"),
+        "CAPSleep.toml",
+        include_str!("../../../data-manifests/CAPSleep.toml"),
+    ),
+    (
+        "CHB-MIT.toml",
+        include_str!("../../../data-manifests/CHB-MIT.toml"),
     ),
     (
         "EEGMMIDB.toml",
         include_str!("../../../data-manifests/EEGMMIDB.toml"),
     ),
-    ("HGD.toml", include_str!("../../../data-manifests/HGD.toml")),
+    (
+        "EEGMat.toml",
+        include_str!("../../../data-manifests/EEGMat.toml"),
+    ),
     (
         "HGD-MAT.toml",
         include_str!("../../../data-manifests/HGD-MAT.toml"),
     ),
     (
-        "OpenBMI.toml",
-        include_str!("../../../data-manifests/OpenBMI.toml"),
+        "HGD.toml",
+        include_str!("../../../data-manifests/HGD.toml"),
+    ),
+    (
+        "HMCSleep.toml",
+        include_str!("../../../data-manifests/HMCSleep.toml"),
     ),
     (
         "OpenBMI-ERP.toml",
@@ -46,6 +57,10 @@ const BUILTIN: &[(&str, &str)] = &[
     (
         "OpenBMI-SSVEP.toml",
         include_str!("../../../data-manifests/OpenBMI-SSVEP.toml"),
+    ),
+    (
+        "OpenBMI.toml",
+        include_str!("../../../data-manifests/OpenBMI.toml"),
     ),
     (
         "TwoTalker.toml",

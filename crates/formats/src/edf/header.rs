@@ -269,6 +269,11 @@ fn signal(
     })
 }
 
+/// Whether a column has no electrode: "-" and "." are how CHB-MIT and others say so.
+pub(super) fn is_dummy(label: &str) -> bool {
+    matches!(label, "" | "-" | ".")
+}
+
 fn range(
     r: &Reader<'_>,
     at: &dyn Fn(u64, u64) -> u64,
@@ -278,8 +283,7 @@ fn range(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Result<Range> {
     let name = |what: &str| format!("{what} of signal {i} {label:?}");
-    // "-" is how CHB-MIT and others mark a column without an electrode.
-    let dummy = label.is_empty() || label == "-";
+    let dummy = is_dummy(label);
     let full = if bdf { 8_388_608.0 } else { 32_768.0 };
     let read = || -> Result<Range> {
         let physical = (

@@ -305,13 +305,13 @@ fn wrong_extension(path: &Path, bdf: bool, diagnostics: &mut Vec<Diagnostic>) {
 fn push_dummies(channels: &[Channel], diagnostics: &mut Vec<Diagnostic>) {
     let dummies = channels
         .iter()
-        .filter(|c| c.name == "-" || c.name.is_empty())
+        .filter(|c| header::is_dummy(&c.name))
         .count();
     if dummies > 0 {
         diagnostics.push(Diagnostic::new(
             "dummy-channel",
             Severity::Note,
-            format!("{dummies} channels are labelled \"-\" or not at all"),
+            format!("{dummies} channels are labelled \"-\", \".\" or not at all"),
         ));
     }
 }
