@@ -31,6 +31,23 @@ impl Scratch {
         }
     }
 
+    /// One that many tests share and none removes; the next run of the tests replaces it.
+    pub(crate) fn kept(name: &str) -> Self {
+        let base = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let old = base.join(name);
+        if old.exists() {
+            std::fs::remove_dir_all(&old).expect("the folder of an earlier run");
+        }
+        let mut builder = tempfile::Builder::new();
+        Scratch {
+            dir: builder
+                .prefix(name)
+                .rand_bytes(0)
+                .tempdir_in(base)
+                .expect("a folder under target"),
+        }
+    }
+
     /// A path inside.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)

@@ -27,8 +27,8 @@ mod walk;
 ///
 /// - `files`: every file. `path, subject, session, run, <other named groups>` (utf8),
 ///   `container` utf8, `bytes` i64, `sfreq` f64 (of the EEG), `n_channels` i32 (signals in the
-///   file), `seconds` f64, `status` (`ok`, `rejected`, `side-car`, `stimulus`, `ignored`),
-///   `reason` utf8.
+///   file), `seconds` f64, `start_time` utf8 (ISO 8601, local, as the file gives it),
+///   `status` (`ok`, `rejected`, `side-car`, `stimulus`, `ignored`), `reason` utf8.
 /// - `events`: `path, onset` f64, `duration` f64, `value, trial_type, channel, source` (`file`
 ///   or `events.tsv`), and the other columns of events.tsv as utf8. An annotation of the file
 ///   has its text in `value`.

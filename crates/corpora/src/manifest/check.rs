@@ -14,6 +14,7 @@ const FILE_COLUMNS: &[&str] = &[
     "sfreq",
     "n_channels",
     "seconds",
+    "start_time",
     "status",
     "reason",
 ];

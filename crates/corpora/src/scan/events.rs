@@ -1,5 +1,7 @@
 //! Events: annotations of the files, rows of events.tsv, and files of annotations alone.
 
+use std::collections::BTreeMap;
+
 use arrow::record_batch::RecordBatch;
 use mmpipe_formats::Header;
 
@@ -104,8 +106,18 @@ fn annotations<'a>(header: &'a Header, path: &'a str) -> impl Iterator<Item = Ev
     })
 }
 
-/// Events of files that hold nothing but annotations, under the path of their recording.
-pub(super) fn annotation_files(files: &mut [File]) -> Vec<Event> {
+/// Events of files that hold nothing but annotations, under the path of their recording and from
+/// its start.
+pub(super) fn annotation_files(
+    files: &mut [File],
+    opened: &[Option<Opened>],
+    notes: &mut Vec<Note>,
+) -> Vec<Event> {
+    let starts: BTreeMap<String, f64> = files
+        .iter()
+        .zip(opened)
+        .filter_map(|(f, o)| Some((f.path.clone(), clock(&o.as_ref()?.header)?)))
+        .collect();
     let mut events = Vec::new();
     for file in files
         .iter_mut()
@@ -114,7 +126,24 @@ pub(super) fn annotation_files(files: &mut [File]) -> Vec<Event> {
         let Some(of) = file.of.clone() else { continue };
         match header(file) {
             Ok(header) => {
-                events.extend(annotations(&header, &of));
+                let later = match (starts.get(&of), clock(&header)) {
+                    (Some(signals), Some(own)) => shorter_way(own - signals),
+                    _ => 0.0,
+                };
+                if later != 0.0 {
+                    let message = format!(
+                        "starts {later} s after {of} by its clock; its onsets are moved by as much"
+                    );
+                    notes.push(Note::warning(
+                        &file.path,
+                        "annotations-start-differs",
+                        message,
+                    ));
+                }
+                events.extend(annotations(&header, &of).map(|mut event| {
+                    event.onset = event.onset.map(|onset| onset + later);
+                    event
+                }));
                 file.reason.get_or_insert(format!("annotations of {of}"));
             }
             Err(why) => {
@@ -124,6 +153,20 @@ pub(super) fn annotation_files(files: &mut [File]) -> Vec<Event> {
         }
     }
     events
+}
+
+/// The second of the day at which a file starts. Dates are often made up; clocks seldom are.
+fn clock(header: &Header) -> Option<f64> {
+    let (_, time) = header.start.as_deref()?.split_once('T')?;
+    let mut parts = time.split(':').map(|part| part.parse::<f64>().ok());
+    let mut next = || parts.next().flatten();
+    Some(next()? * 3600.0 + next()? * 60.0 + next()?)
+}
+
+/// A difference of two clocks, s, as the shorter way round the day.
+fn shorter_way(difference: f64) -> f64 {
+    const DAY: f64 = 86_400.0;
+    (difference + DAY / 2.0).rem_euclid(DAY) - DAY / 2.0
 }
 
 /// The table `events`.
@@ -144,4 +187,17 @@ pub(super) fn events_table(events: &[Event]) -> Result<(String, RecordBatch)> {
         table = table.text(column, extra.values(index));
     }
     table.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_differ_by_the_shorter_way_round() {
+        assert_eq!(shorter_way(0.0), 0.0);
+        assert_eq!(shorter_way(10.0), 10.0);
+        assert_eq!(shorter_way(10.0 - 86_390.0), 20.0);
+        assert_eq!(shorter_way(86_390.0 - 10.0), -20.0);
+    }
 }

@@ -129,6 +129,10 @@ pub(super) fn files_table(
             headers().map(|h| i32::try_from(h?.channels.len()).ok()),
         )
         .f64("seconds", headers().map(|h| h.map(|h| h.seconds)))
+        .text(
+            "start_time",
+            headers().map(|h| h.and_then(|h| h.start.as_ref())),
+        )
         .text("status", files.iter().map(|f| Some(f.status.as_str())))
         .text("reason", files.iter().map(|f| f.reason.as_ref()))
         .finish()

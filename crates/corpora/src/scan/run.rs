@@ -81,7 +81,7 @@ pub(super) fn scan(manifest: &Manifest, raw: &Raw, filter: &Filter) -> Result<Sc
     name_parts(&mut files, &opened);
 
     let mut events = recording_events(&files, &opened, &mut notes);
-    events.extend(annotation_files(&mut files));
+    events.extend(annotation_files(&mut files, &opened, &mut notes));
     let mut tables = Vec::new();
     for side_car in side_cars {
         tables.push(side_car_table(side_car, &files, &mut broken, &mut notes)?);

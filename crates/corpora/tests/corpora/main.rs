@@ -2,6 +2,7 @@
 
 mod archives;
 mod bids;
+mod chb_mit;
 mod common;
 mod labels;
 mod manifests;

@@ -136,7 +136,7 @@ struct Files<'a> {
 }
 
 /// Columns of table `files` that every data set has.
-const COMMON: [&str; 11] = [
+const COMMON: [&str; 12] = [
     "path",
     "subject",
     "session",
@@ -146,6 +146,7 @@ const COMMON: [&str; 11] = [
     "sfreq",
     "n_channels",
     "seconds",
+    "start_time",
     "status",
     "reason",
 ];
