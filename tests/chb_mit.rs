@@ -133,13 +133,15 @@ fn chb24_has_no_clock_times_and_yet_its_seizures() {
 }
 
 #[test]
-fn a_file_that_no_side_car_speaks_of_has_no_label() {
+fn the_summary_of_chb24_leaves_out_files_without_seizures() {
+    let text = walked().scratch.path("raw/chb24/chb24-summary.txt");
+    assert!(!std::fs::read_to_string(text).unwrap().contains("chb24_22"));
     let epochs = walked().epochs("chb24/chb24_22.edf");
     assert_eq!(epochs.len(), 10);
     assert!(
         epochs
             .iter()
-            .all(|(_, label, share)| label.is_none() && share.is_none())
+            .all(|(_, label, share)| *label == Some(0) && *share == Some(1.0))
     );
 }
 
@@ -184,7 +186,7 @@ fn zero_bytes_follow_the_last_record_of_chb17b_69() {
 }
 
 #[test]
-fn a_summary_that_contradicts_itself_gives_way_to_the_marks() {
+fn summaries_that_are_wrong_or_absent_give_way_to_the_marks() {
     let scratch = Scratch::new();
     chbmit(&ChbMit::default(), &scratch.path("all")).unwrap();
     let raw = scratch.path("raw");
@@ -192,31 +194,36 @@ fn a_summary_that_contradicts_itself_gives_way_to_the_marks() {
     for case in ["chb02", "chb07"] {
         std::fs::rename(scratch.path("all").join(case), raw.join(case)).unwrap();
     }
-    // The seizure of chb07_19 loses its end; the summary still says that there is one.
+    // Of chb02 there is no summary: chb02_16 has marks, and nobody speaks of chb02_16+.
+    std::fs::remove_file(raw.join("chb02/chb02-summary.txt")).unwrap();
+    // The seizure of chb07_19 loses its end; the summary still says that there is one. And a file
+    // with a plus sign has come as %2B, which the summary does not know.
     let summary = raw.join("chb07/chb07-summary.txt");
     let text = std::fs::read_to_string(&summary).unwrap();
-    let cut: Vec<&str> = text
+    let cut: Vec<String> = text
         .lines()
         .filter(|l| !l.contains("End Time: 14 seconds"))
+        .map(|l| l.replace("chb07_18", "chb07_18+"))
         .collect();
     assert_eq!(cut.len() + 1, text.lines().count());
     std::fs::write(&summary, cut.join("\n")).unwrap();
-    // A plus sign may have become %2B on the way; the summary knows the sign.
-    let plus = |name: &str| raw.join("chb02").join(name);
-    std::fs::rename(plus("chb02_16+.edf"), plus("chb02_16%2B.edf")).unwrap();
+    let file = |name: &str| raw.join("chb07").join(name);
+    std::fs::rename(file("chb07_18.edf"), file("chb07_18%2B.edf")).unwrap();
     scratch.json(&["ingest", "--dataset", "CHB-MIT", "--raw", "raw"]);
     let rows = scratch.sql(
         "SELECT r.run, e.label, count(*) AS epochs FROM eeg e \
-         JOIN recordings r ON r.recording_id = e.recording_id GROUP BY 1, 2 ORDER BY 1, 2",
+         JOIN recordings r ON r.recording_id = e.recording_id \
+         GROUP BY 1, 2 ORDER BY 1, 2 NULLS FIRST",
     );
-    let row = |run: &str, label: i64, n: i64| json!({ "run": run, "label": label, "epochs": n });
+    let row =
+        |run: &str, label: Option<i64>, n: i64| json!({ "run": run, "label": label, "epochs": n });
     let want = [
-        row("16", 0, 8),
-        row("16", 1, 2),
-        row("16%2B", 0, 10),
-        row("18", 0, 10),
-        row("19", 0, 6),
-        row("19", 1, 4),
+        row("16", Some(0), 8),
+        row("16", Some(1), 2),
+        row("16+", None, 10),
+        row("18%2B", Some(0), 10),
+        row("19", Some(0), 6),
+        row("19", Some(1), 4),
     ];
     assert_eq!(rows, want);
 }

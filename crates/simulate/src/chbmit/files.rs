@@ -57,6 +57,6 @@ pub(super) const FILES: [File; 22] = [
     // The girl of chb01, a year and a half later.
     file("chb21", "chb21_19", Montage::Dashes, (16, 0, 0), &[(10, 14)]),
     file("chb24", "chb24_01", Montage::Base, (17, 0, 0), &[(3, 6), (12, 15)]),
-    // Neither in the summary nor with a side-car of its own.
+    // Without seizures, and so not in the summary of this case.
     file("chb24", "chb24_22", Montage::Base, (18, 0, 0), &[]),
 ];
