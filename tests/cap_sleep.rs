@@ -24,7 +24,15 @@ fn classes(path: &str, onsets: &[f64]) -> Vec<Option<i64>> {
 
 #[test]
 fn cap_in_numbers() {
-    let want = "";
+    let want = "\
+        ok 12 12 1182.0 1 6\n\
+        rejected 1 1 0.0\n\
+        N1 135 135.0\n\
+        N2 136 136.0\n\
+        N3 30 30.0\n\
+        R 45 45.0\n\
+        W 135 135.0\n\
+        none 110 0.0\n";
     assert_eq!(walked().summary(), want, "{}", walked().summary());
 }
 

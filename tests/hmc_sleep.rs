@@ -26,7 +26,15 @@ fn runs(path: &str) -> Vec<(f64, f64, Option<i64>)> {
 
 #[test]
 fn hmc_in_numbers() {
-    let want = "";
+    let want = "\
+        ok 4 4 352.0 4 4\n\
+        N1 15 15.0\n\
+        N2 31 30.0\n\
+        N3 16 15.0\n\
+        R 45 44.5\n\
+        W 31 30.0\n\
+        none 37 0.0\n\
+        tail shorter than an epoch 2.0\n";
     assert_eq!(walked().summary(), want, "{}", walked().summary());
 }
 
@@ -74,8 +82,8 @@ fn scoring_begins_after_the_recording_and_onsets_count() {
 
 #[test]
 fn a_scoring_file_that_starts_later_is_moved_by_its_clock() {
-    // The stages stand at 0 and 30 s of a file that starts 10 s after the signals, past midnight.
-    let want = [(0.0, 8.0, None), (10.0, 68.0, Some(4)), (70.0, 72.0, None)];
+    // The stages stand at 0 and 30 s of a file that starts 12 s after the signals, past midnight.
+    let want = [(0.0, 10.0, None), (12.0, 70.0, Some(4)), (72.0, 74.0, None)];
     assert_eq!(runs("recordings/SN016.edf"), want);
 }
 

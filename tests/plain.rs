@@ -15,7 +15,12 @@ pub(crate) struct Walked {
     pub(crate) scratch: Scratch,
     pub(crate) corpus: PlainCorpus,
     pub(crate) report: Value,
+    epochs: Vec<Value>,
+    channels: Vec<Value>,
 }
+
+/// Onset, class and share of an epoch.
+pub(crate) type Epoch = (f64, Option<i64>, Option<f64>);
 
 /// Simulates a corpus and ingests it; `code` is what the program says of it.
 pub(crate) fn walk(
@@ -28,10 +33,20 @@ pub(crate) fn walk(
     let ran = scratch.run(&["ingest", "--dataset", dataset, "--raw", "raw", "--json"]);
     assert_eq!(ran.code, code, "{ran}");
     let report = serde_json::from_str(&ran.stdout).unwrap_or_else(|e| panic!("{e}: {ran}"));
+    let epochs = scratch.sql(
+        "SELECT r.path, e.onset, e.label, e.label_share FROM eeg e \
+         JOIN recordings r ON r.recording_id = e.recording_id ORDER BY r.path, e.onset",
+    );
+    let channels = scratch.sql(
+        "SELECT path, c['raw_name'] AS raw_name, c['name'] AS name, c['reason'] AS reason \
+         FROM (SELECT path, unnest(channels) AS c FROM recordings)",
+    );
     Walked {
         scratch,
         corpus,
         report,
+        epochs,
+        channels,
     }
 }
 
@@ -51,42 +66,32 @@ impl Walked {
 
     /// Canonical names of the channels kept of a recording, in order.
     pub(crate) fn kept(&self, path: &str) -> Vec<String> {
-        let rows = self.channels(path);
-        let names = rows.iter().filter_map(|c| c["name"].as_str());
+        let rows = self.channels.iter().filter(|c| c["path"] == path);
+        let names = rows.filter_map(|c| c["name"].as_str());
         names.map(str::to_owned).collect()
     }
 
     /// Why a channel of a recording is dropped; the last of those with this label.
     pub(crate) fn why(&self, path: &str, raw: &str) -> String {
-        let rows = self.channels(path);
-        let found = rows.iter().rev().find(|c| c["raw_name"] == raw);
+        let mut rows = self.channels.iter().rev();
+        let found = rows.find(|c| c["path"] == path && c["raw_name"] == raw);
         let found = found.unwrap_or_else(|| panic!("{path} has no {raw}"));
         assert!(found["name"].is_null(), "{found}");
         found["reason"].as_str().expect("a reason").to_owned()
     }
 
-    fn channels(&self, path: &str) -> Vec<Value> {
-        self.scratch.sql(&format!(
-            "SELECT c['raw_name'] AS raw_name, c['name'] AS name, c['reason'] AS reason \
-             FROM (SELECT unnest(channels) AS c FROM recordings WHERE path = '{path}')"
-        ))
-    }
-
-    /// Onset, class and share of every epoch of a recording.
-    pub(crate) fn epochs(&self, path: &str) -> Vec<(f64, Option<i64>, Option<f64>)> {
-        let rows = self.scratch.sql(&format!(
-            "SELECT e.onset, e.label, e.label_share FROM eeg e \
-             JOIN recordings r ON r.recording_id = e.recording_id \
-             WHERE r.path = '{path}' ORDER BY e.onset"
-        ));
+    /// The epochs of a recording, in order.
+    pub(crate) fn epochs(&self, path: &str) -> Vec<Epoch> {
         let of = |r: &Value| {
-            let onset = r["onset"].as_f64().expect("an onset");
-            (onset, r["label"].as_i64(), r["label_share"].as_f64())
+            let (label, share) = (r["label"].as_i64(), r["label_share"].as_f64());
+            (number(&r["onset"]), label, share)
         };
-        rows.iter().map(of).collect()
+        let rows = self.epochs.iter().filter(|r| r["path"] == path);
+        rows.map(of).collect()
     }
 
-    /// Subjects, recordings, hours, channels, epochs by class with their shares, time dropped.
+    /// Status, subjects, recordings, seconds, fewest and most channels; epochs and the sum of their
+    /// shares by class; seconds dropped by reason.
     pub(crate) fn summary(&self) -> String {
         let line = |query: &str| -> String {
             let rows = self.scratch.sql(query);

@@ -155,12 +155,14 @@ pub(super) fn annotation_files(
     events
 }
 
-/// The second of the day at which a file starts. Dates are often made up; clocks seldom are.
+/// The second of the day at which a file starts. Dates are often made up; clocks seldom are, but
+/// midnight to the second is how one that is not known is written.
 fn clock(header: &Header) -> Option<f64> {
     let (_, time) = header.start.as_deref()?.split_once('T')?;
     let mut parts = time.split(':').map(|part| part.parse::<f64>().ok());
     let mut next = || parts.next().flatten();
-    Some(next()? * 3600.0 + next()? * 60.0 + next()?)
+    let seconds = next()? * 3600.0 + next()? * 60.0 + next()?;
+    (seconds > 0.0).then_some(seconds)
 }
 
 /// A difference of two clocks, s, as the shorter way round the day.
