@@ -5,12 +5,14 @@
 //! - [`write_bids`] with [`TwoTalker`]: two-talker selective attention in BIDS.
 //! - [`eegmat`], [`eegmmidb`], [`bci_iv_2a`], [`bci_iv_2b`], [`hgd`], [`hgd_mat`],
 //!   [`openbmi`], [`bnci2014_001`], [`bnci2014_004`]: miniatures of real corpora in which every sample is known.
+//! - [`eegmat`], [`eegmmidb`]: miniatures of real corpora in which every sample is known.
+//! - [`chbmit`], [`hmc`], [`cap`]: the same in plain EDF, with the faults of the real files.
 //! - [`bench_bids`], [`bench_recording`]: large recordings for measurements of speed.
 //!
 //! Everything is a function of its settings and a seed. Each part draws from its own named random
 //! stream and nothing is shared between threads, so the same settings give the same bytes. A
-//! corpus is filled under a hidden name and renamed when complete. EDF and WAV are written by
-//! `mmpipe_formats::write`.
+//! corpus is filled under a hidden name and renamed when complete. EDF+ and WAV are written by
+//! `mmpipe_formats::write`, plain EDF, whose faults no writer of the product makes, by this crate.
 //!
 //! # What the two-talker corpus is for
 //!
