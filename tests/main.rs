@@ -2,6 +2,7 @@
 
 mod archives;
 mod arrays;
+mod agrees;
 mod bad_input;
 mod bci_iv_2a;
 mod bci_iv_2b;
@@ -15,4 +16,7 @@ mod chb_mit;
 mod hmc_sleep;
 mod plain;
 mod support;
+mod tuab;
+mod tuep;
+mod tuev;
 mod walk;

@@ -66,6 +66,18 @@ const BUILTIN: &[(&str, &str)] = &[
         "TwoTalker.toml",
         include_str!("../../../data-manifests/TwoTalker.toml"),
     ),
+    (
+        "TUAB.toml",
+        include_str!("../../../data-manifests/TUAB.toml"),
+    ),
+    (
+        "TUEP.toml",
+        include_str!("../../../data-manifests/TUEP.toml"),
+    ),
+    (
+        "TUEV.toml",
+        include_str!("../../../data-manifests/TUEV.toml"),
+    ),
 ];
 
 /// The manifest behind [`scan_bids`](crate::scan_bids).

@@ -7,6 +7,8 @@
 //!   [`openbmi`], [`bnci2014_001`], [`bnci2014_004`]: miniatures of real corpora in which every sample is known.
 //! - [`eegmat`], [`eegmmidb`]: miniatures of real corpora in which every sample is known.
 //! - [`chbmit`], [`hmc`], [`cap`]: the same in plain EDF, with the faults of the real files.
+//! - [`eegmat`], [`eegmmidb`], [`tuab`], [`tuep`], [`tuev`]: miniatures of real corpora in which
+//!   every sample is known.
 //! - [`bench_bids`], [`bench_recording`]: large recordings for measurements of speed.
 //!
 //! Everything is a function of its settings and a seed. Each part draws from its own named random
@@ -67,6 +69,10 @@ mod speech;
 mod state;
 mod trf;
 mod truth;
+mod tuab;
+mod tuep;
+mod tuev;
+mod tuh;
 mod two_talker;
 
 pub use bci_iv_2a::{BciIv2a, bci_iv_2a};
@@ -90,4 +96,7 @@ pub use speech::Voice;
 pub use state::State;
 pub use trf::Trf;
 pub use truth::{SubjectTruth, TrialTruth, Truth};
+pub use tuab::{Tuab, tuab};
+pub use tuep::{Tuep, tuep};
+pub use tuev::{PlantedTuev, Tuev, TuevMark, tuev};
 pub use two_talker::write_bids;

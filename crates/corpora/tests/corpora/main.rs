@@ -10,3 +10,4 @@ mod plain;
 mod real;
 mod side_cars;
 mod trees;
+mod tuh;
