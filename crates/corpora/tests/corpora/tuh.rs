@@ -187,6 +187,63 @@ fn every_label_that_the_publisher_lists_is_named_or_dropped_with_a_reason() {
     }
 }
 
+/// The publisher's montage, in its order.
+#[rustfmt::skip]
+const PAIRS: [&str; 22] = [
+    "FP1-F7", "F7-T3", "T3-T5", "T5-O1", "FP2-F8", "F8-T4", "T4-T6", "T6-O2", "A1-T3", "T3-C3",
+    "C3-CZ", "CZ-C4", "C4-T4", "T4-A2", "FP1-F3", "F3-C3", "C3-P3", "P3-O1", "FP2-F4", "F4-C4",
+    "C4-P4", "P4-O2",
+];
+
+#[test]
+fn numbers_of_tuev_marks_are_pairs_of_the_montage_and_not_channels_of_the_file() {
+    let all = registry::builtin().unwrap();
+    let sql = &registry::find(&all, "TUEV")
+        .unwrap()
+        .intervals
+        .as_ref()
+        .unwrap()
+        .sql;
+    for (number, pair) in PAIRS.iter().enumerate() {
+        let (a, b) = mmpipe_corpora::electrodes::pair(pair).unwrap();
+        let row = format!("({number}, '{a}-{b}')");
+        assert!(sql.contains(&row), "{row} is not in\n{sql}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let stem = "edf/train/aaaaaaar/aaaaaaar_00000001";
+    // One channel, so that pair 13 cannot be one.
+    edf::write(
+        &dir.path().join(format!("{stem}.edf")),
+        &[("EEG FP1-REF", "uV")],
+        10,
+        1,
+        &[],
+    );
+    put(
+        dir.path(),
+        &format!("{stem}.rec"),
+        "13,90.4,91.4,6\n22,1.0,2.0,6\n",
+    );
+    put(
+        dir.path(),
+        &format!("{stem}_ch013.lab"),
+        "117100000 117200000 eyem\n",
+    );
+    let found = scanned("TUEV", dir.path());
+    let row = |table: &str, columns: [&str; 4]| columns.map(|c| column(&found, table, c).join(","));
+    assert_eq!(
+        row("rec", ["pair", "start", "stop", "label"]),
+        ["13", "90.4", "91.4", "bckg"]
+    );
+    assert_eq!(
+        row("lab", ["pair", "start", "stop", "label"]),
+        ["013", "1171", "1172", "eyem"]
+    );
+    assert_eq!(column(&found, "rec", "stem"), [stem]);
+    // A number beyond the montage is left out and told.
+    assert_eq!(column(&found, "diagnostics", "code"), ["tuh-pair"]);
+}
+
 /// Bytes of an EDF header.
 fn patch(path: &Path, offset: usize, text: &str) {
     let mut bytes = std::fs::read(path).unwrap();
