@@ -42,10 +42,7 @@ const BUILTIN: &[(&str, &str)] = &[
         "HGD-MAT.toml",
         include_str!("../../../data-manifests/HGD-MAT.toml"),
     ),
-    (
-        "HGD.toml",
-        include_str!("../../../data-manifests/HGD.toml"),
-    ),
+    ("HGD.toml", include_str!("../../../data-manifests/HGD.toml")),
     (
         "HMCSleep.toml",
         include_str!("../../../data-manifests/HMCSleep.toml"),
