@@ -24,21 +24,25 @@ pub(crate) fn every_sample(
          WHERE r.path = '{}' ORDER BY e.epoch",
         planted.path
     ));
+    let clean: Vec<Vec<f64>> = names
+        .iter()
+        .map(|(raw, _)| {
+            let channel = planted.channels.iter().find(|c| c.label == *raw).unwrap();
+            let x = (0..channel.samples.len()).map(|i| channel.physical_value(i).unwrap());
+            let clean = condition(&recipe, channel.sfreq, vec![x.collect()]).unwrap();
+            clean.into_iter().next().unwrap()
+        })
+        .collect();
     for row in &rows {
         let stored: Vec<&str> = list(&row["ch_names"])
             .map(|v| v.as_str().unwrap())
             .collect();
         assert_eq!(stored.len(), names.len(), "{}: {stored:?}", planted.path);
         let first = (row["onset"].as_f64().unwrap() * recipe.sfreq).round() as usize;
-        for (raw, name) in names {
+        for ((_, name), clean) in names.iter().zip(&clean) {
             let place = stored.iter().position(|s| s == name);
             let place = place.unwrap_or_else(|| panic!("{name} is not in {stored:?}"));
-            let channel = planted.channels.iter().find(|c| c.label == *raw).unwrap();
-            let x: Vec<f64> = (0..channel.samples.len())
-                .map(|i| channel.physical_value(i).unwrap())
-                .collect();
-            let clean = condition(&recipe, channel.sfreq, vec![x]).unwrap();
-            let mut want = clean[0][first..first + n].to_vec();
+            let mut want = clean[first..first + n].to_vec();
             let stats = zscore(&mut want);
             let found: Vec<f64> = list(&row["eeg"][place])
                 .map(|v| v.as_f64().unwrap())
