@@ -3,6 +3,7 @@
 mod archives;
 mod bids;
 mod chb_mit;
+mod clocks;
 mod common;
 mod labels;
 mod manifests;
