@@ -188,7 +188,8 @@ impl Hdf5 {
     /// The rows of a char matrix.
     fn char_rows(&self, of: &Var) -> Result<Vec<String>> {
         if of.is_empty() {
-            return Ok(Vec::new());
+            // `''` is one empty line, as in level 5.
+            return Ok(vec![String::new()]);
         }
         let object = self.object(Self::address(of))?;
         let (data, _) = self.data(of, &object)?;
