@@ -2,6 +2,7 @@
 
 mod arrays;
 mod common;
+mod gaps;
 mod holes;
 mod ingest;
 mod manifests;
