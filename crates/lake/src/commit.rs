@@ -130,6 +130,20 @@ pub(crate) fn sweep(folder: &Path) -> Result<usize> {
     Ok(removed)
 }
 
+/// Removes what dead writers of the file `target` left beside it.
+pub(crate) fn sweep_beside(target: &Path) -> Result<()> {
+    let (folder, name) = (folder_of(target), target.file_name().unwrap_or_default());
+    let start = format!(".{}.", name.to_string_lossy());
+    for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
+        let path = entry.map_err(Error::io("list", folder))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with(&start) && name.ends_with(SUFFIX) && abandoned(&path) {
+            remove(&path)?;
+        }
+    }
+    Ok(())
+}
+
 /// Whether nobody holds the lock of a temporary file: its writer died.
 fn abandoned(path: &Path) -> bool {
     File::open(path).is_ok_and(|file| file.try_lock().is_ok())
@@ -185,6 +199,11 @@ mod tests {
         let stale = dir.path().join(format!(".x.parquet.4294967295-0{SUFFIX}"));
         fs::write(&stale, b"half").unwrap();
         assert_eq!(sweep(dir.path()).unwrap(), 1);
+        assert!(!stale.exists());
+        fs::write(&stale, b"half").unwrap();
+        sweep_beside(&dir.path().join("y.parquet")).unwrap();
+        assert!(stale.exists());
+        sweep_beside(&dir.path().join("x.parquet")).unwrap();
         assert!(!stale.exists());
     }
 }

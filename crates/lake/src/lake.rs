@@ -36,7 +36,9 @@ impl Lake {
         }
         fs::create_dir_all(root).map_err(Error::io("create lake folder", root))?;
         let text = format!("{{\n  \"format_version\": {FORMAT_VERSION}\n}}\n");
-        commit::write_bytes(&root.join(MARKER), text.as_bytes())?;
+        let marker = root.join(MARKER);
+        commit::sweep_beside(&marker)?;
+        commit::write_bytes(&marker, text.as_bytes())?;
         Lake::open(root)
     }
 
