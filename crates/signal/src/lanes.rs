@@ -209,6 +209,10 @@ impl Cascade {
         self.padlen
     }
 
+    pub(crate) fn sections(&self) -> usize {
+        self.coef.len()
+    }
+
     /// The state in which a constant `x0` has settled.
     pub(crate) fn settled<const L: usize>(&self, x0: [f64; L]) -> Vec<State<L>> {
         let scale = |z: &[f64; 2]| [mul(x0, z[0]), mul(x0, z[1])];

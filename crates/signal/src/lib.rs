@@ -4,7 +4,7 @@
 //! epoching and z-scores ([`epochs`]), spectra, band powers and phase randomisation
 //! ([`spectrum`]), sound to 16 kHz mono and speech envelopes ([`audio`]), the named
 //! preprocessing recipes ([`recipe`]) and the pass that applies one to a run of channels
-//! ([`pipeline`]).
+//! ([`pipeline`]), also piece by piece where a run does not fit in memory ([`stream`]).
 //!
 //! What it does not own: files, tables, threads. Nothing here reads or writes anything, and
 //! nothing starts a thread; callers spread groups of channels over their own.
@@ -25,5 +25,6 @@ pub mod pipeline;
 pub mod recipe;
 pub mod resample;
 pub mod spectrum;
+pub mod stream;
 
 pub use error::{Error, Result};

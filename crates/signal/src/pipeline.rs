@@ -9,6 +9,7 @@ use crate::iir::{self, Sos};
 use crate::lanes::{self, Cascade, LANES};
 use crate::recipe::Recipe;
 use crate::resample::{self, Polyphase};
+use crate::stream::Stream;
 use crate::{Error, Result};
 
 pub use crate::lanes::Sample;
@@ -72,6 +73,22 @@ impl Conditioner {
     pub fn scratch_bytes(&self, n: usize) -> usize {
         let pad = self.filter.as_ref().map_or(0, Cascade::padlen);
         (n + 2 * pad) * LANES * size_of::<f64>()
+    }
+
+    /// Conditions a run of `n` samples of `n_channels` channels `piece` samples at a time, in
+    /// memory that does not grow with `n`. Differs from [`Conditioner::run`] by rounding (1e-12
+    /// of the signal), and not at all where one piece holds the run.
+    ///
+    /// # Errors
+    /// [`Error::TooShort`] when `n` is below [`Conditioner::min_len`].
+    pub fn stream(&self, n: usize, n_channels: usize, piece: usize) -> Result<Stream> {
+        Stream::new(
+            self.filter.clone(),
+            self.polyphase.clone(),
+            n,
+            n_channels,
+            piece,
+        )
     }
 
     /// Conditions channels that lie in memory; `out` needs [`Conditioner::output_len`] samples
@@ -203,7 +220,7 @@ fn check_lengths(lengths: impl Iterator<Item = usize>, expected: usize) -> Resul
     Ok(())
 }
 
-fn not_finite<T: Sample>(block: &[&[T]], first: usize, start: usize) -> Error {
+pub(crate) fn not_finite<T: Sample>(block: &[&[T]], first: usize, start: usize) -> Error {
     let bad = |c: &[T]| c.iter().position(|x| !x.to_f64().is_finite());
     let found = block
         .iter()

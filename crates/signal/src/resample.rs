@@ -187,6 +187,33 @@ impl Polyphase {
         (phase, q as i64 - self.before[phase])
     }
 
+    /// First input row that output `j` or a later one meets.
+    pub(crate) fn first_input(&self, j: usize) -> usize {
+        if self.is_identity() {
+            return j;
+        }
+        usize::try_from(self.place(j).1).unwrap_or(0)
+    }
+
+    /// Outputs whose taps lie wholly before input row `known`.
+    pub(crate) fn outputs_within(&self, known: usize) -> usize {
+        if self.is_identity() {
+            return known;
+        }
+        // The end of an output's window only grows with the output, and lies at most a window
+        // behind the output itself.
+        let (mut low, mut high) = (0, self.output_len(known));
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.place(middle).1 + self.window as i64 <= known as i64 {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+
     /// Resamples `rows[signal]`; gives blocks of rows with the index of their first output to
     /// `put`, in order.
     pub(crate) fn run<const L: usize>(
@@ -196,10 +223,28 @@ impl Polyphase {
         mut put: impl FnMut(usize, &[[f64; L]]),
     ) {
         let x = &rows[signal];
+        let mut at = 0;
+        self.part(x, 0, x.len(), 0..self.output_len(x.len()), |rows| {
+            put(at, rows);
+            at += rows.len();
+        });
+    }
+
+    /// Some outputs of a signal of `n` rows, of which `x` holds those from `base` on that the
+    /// outputs meet; gives blocks of rows to `put`, in order.
+    pub(crate) fn part<const L: usize>(
+        &self,
+        x: &[[f64; L]],
+        base: usize,
+        n: usize,
+        outputs: std::ops::Range<usize>,
+        mut put: impl FnMut(&[[f64; L]]),
+    ) {
         if self.is_identity() {
-            return put(0, x);
+            return put(&x[outputs.start - base..outputs.end - base]);
         }
-        let total = self.output_len(x.len());
+        debug_assert!(outputs.end <= self.output_len(n));
+        let total = outputs.end;
         let mut index = Vec::with_capacity(lanes::BLOCK / 2);
         let mut out = [[[0.0; L]; 2]; lanes::BLOCK / 2];
         let mut edge = vec![[0.0; L]; self.window];
@@ -208,16 +253,16 @@ impl Polyphase {
             first,
             shift: self.shift[phase],
         };
-        // Outputs are made two by two, the first of each pair at an even index; what an odd
-        // number of outputs leaves over is not handed on.
-        let mut j = 0;
+        let base = base as i64;
+        // Outputs are made two by two; what an odd number of outputs leaves over is not handed
+        // on.
+        let mut j = outputs.start;
         while j < total {
             index.clear();
             while index.len() < out.len() && j + 2 * index.len() < total {
-                match self.place(j + 2 * index.len()) {
-                    (phase, first) if first >= 0 && first as usize + self.window <= x.len() => {
-                        index.push(pair(phase, first as usize));
-                    }
+                let (phase, first) = self.place(j + 2 * index.len());
+                match usize::try_from(first - base) {
+                    Ok(first) if first + self.window <= x.len() => index.push(pair(phase, first)),
                     _ => break,
                 }
             }
@@ -227,7 +272,7 @@ impl Polyphase {
                 // A window that sticks out of the signal: zeros stand for what is not there.
                 let (phase, first) = self.place(j);
                 for (k, row) in edge.iter_mut().enumerate() {
-                    let at = usize::try_from(first + k as i64).ok();
+                    let at = usize::try_from(first - base + k as i64).ok();
                     *row = at.and_then(|at| x.get(at)).copied().unwrap_or([0.0; L]);
                 }
                 lanes::weighted_sums(&self.taps, self.window, &edge, &[pair(phase, 0)], block);
@@ -235,7 +280,7 @@ impl Polyphase {
                 lanes::weighted_sums(&self.taps, self.window, x, &index, block);
             }
             let done = block.as_flattened();
-            put(j, &done[..done.len().min(total - j)]);
+            put(&done[..done.len().min(total - j)]);
             j += 2 * pairs;
         }
     }
