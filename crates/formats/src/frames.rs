@@ -62,6 +62,17 @@ impl Float for f64 {
 }
 
 impl Frames {
+    /// See [`crate::Recording::release`].
+    pub(crate) fn release(&self) {
+        if let Store::Floats {
+            source: Some(source),
+            ..
+        } = &self.store
+        {
+            source.release();
+        }
+    }
+
     /// Decodes points from `start` of the given columns. `None` when the data are shorter than
     /// that; the caller has checked the request against the header.
     pub(crate) fn read<T: Float>(

@@ -31,6 +31,11 @@ pub trait Recording: Send + Sync {
     /// # Errors
     /// As [`Recording::read_f64`].
     fn read_f32(&self, channels: &[usize], start: u64, out: &mut [&mut [f32]]) -> Result<()>;
+
+    /// Gives the pages of a mapped file back to the system. What is read afterwards comes from
+    /// the file again; who reads a long recording once, from front to back, calls this now and
+    /// then so that the file does not count as the program's memory.
+    fn release(&self) {}
 }
 
 /// The containers read here.

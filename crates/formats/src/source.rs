@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use memmap2::Mmap;
+use memmap2::{Mmap, UncheckedAdvice};
 
 use crate::error::{Error, Result};
 
@@ -58,6 +58,16 @@ impl Source {
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Lets the system take the pages back that were read.
+    pub(crate) fn release(&self) {
+        // SAFETY: the advice throws away changes that were never written to a file. A read-only
+        // mapping has none: its pages come from the file again, with the same bytes, and slices
+        // that live across the call stay valid.
+        let advised = unsafe { self.map.unchecked_advise(UncheckedAdvice::DontNeed) };
+        // Advice that is not taken costs memory and nothing else.
+        let _ = advised;
     }
 }
 

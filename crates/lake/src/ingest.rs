@@ -30,6 +30,7 @@ mod report;
 mod resume;
 mod rows;
 mod sounds;
+mod streamed;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

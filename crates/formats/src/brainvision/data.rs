@@ -47,6 +47,17 @@ pub(super) struct Target<'a, 'b, T> {
 }
 
 impl Data {
+    /// See [`crate::Recording::release`].
+    pub(super) fn release(&self) {
+        if let Data::Binary {
+            source: Some(source),
+            ..
+        } = self
+        {
+            source.release();
+        }
+    }
+
     /// Decodes points from `start` into the targets. `n` is the number of channels, `points`
     /// the samples a channel; the caller has checked that all lie within.
     pub(super) fn read<T: Float>(

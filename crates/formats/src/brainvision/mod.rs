@@ -157,6 +157,10 @@ impl Recording for BrainVision {
         &self.header
     }
 
+    fn release(&self) {
+        self.data.release();
+    }
+
     fn runs(&self, channel: usize) -> Vec<Run> {
         let Some(info) = self.header.channels.get(channel) else {
             return Vec::new();

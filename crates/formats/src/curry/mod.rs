@@ -148,6 +148,10 @@ impl Recording for Curry {
         &self.header
     }
 
+    fn release(&self) {
+        self.frames.release();
+    }
+
     fn runs(&self, channel: usize) -> Vec<Run> {
         let Some(info) = self.header.channels.get(channel) else {
             return Vec::new();

@@ -86,7 +86,7 @@ impl Edf {
             }
         } else {
             timeline::read(
-                bytes,
+                &source,
                 &layout,
                 fields.is_discontinuous(),
                 &names,
@@ -209,6 +209,10 @@ impl Edf {
 impl Recording for Edf {
     fn header(&self) -> &Header {
         &self.header
+    }
+
+    fn release(&self) {
+        self.source.release();
     }
 
     fn runs(&self, channel: usize) -> Vec<Run> {

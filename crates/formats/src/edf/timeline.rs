@@ -2,9 +2,13 @@
 //! is wrong with either.
 
 use crate::recording::{Annotation, Diagnostic, Severity};
+use crate::source::Source;
 
 use super::layout::Layout;
 use super::tal;
+
+/// Bytes of records after which pages are given back.
+const RELEASE_BYTES: usize = 64 << 20;
 
 /// What the annotation signals say.
 pub(super) struct Timeline {
@@ -25,12 +29,13 @@ fn limit(file_bytes: u64) -> usize {
 
 /// Reads the annotation signals of every whole record.
 pub(super) fn read(
-    bytes: &[u8],
+    source: &Source,
     layout: &Layout,
     discontinuous: bool,
     names: &[String],
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Timeline {
+    let bytes = source.bytes();
     let mut walk = Walk {
         annotations: Vec::new(),
         limit: limit(bytes.len() as u64),
@@ -44,7 +49,12 @@ pub(super) fn read(
     let mut overlaps = 0u64;
     let mut next = 0.0; // expected onset of the next record, from the first
     let tolerance = layout.tolerance();
+    // A night's annotations lie in all of its pages.
+    let every = (RELEASE_BYTES / layout.record_bytes.max(1)).max(1) as u64;
     for record in 0..layout.records {
+        if record % every == every - 1 {
+            source.release();
+        }
         let kept = walk.record(bytes, layout, record);
         let onset = match kept {
             Kept::At(onset) => {

@@ -149,6 +149,12 @@ impl Recording for Eeglab {
         &self.header
     }
 
+    fn release(&self) {
+        if let Data::Beside(frames) = &self.data {
+            frames.release();
+        }
+    }
+
     fn runs(&self, channel: usize) -> Vec<Run> {
         if channel >= self.header.channels.len() {
             return Vec::new();

@@ -204,6 +204,10 @@ impl Recording for Gdf {
         &self.header
     }
 
+    fn release(&self) {
+        self.source.release();
+    }
+
     fn runs(&self, channel: usize) -> Vec<Run> {
         let Some(column) = self.layout.columns.get(channel) else {
             return Vec::new();

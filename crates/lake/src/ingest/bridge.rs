@@ -17,6 +17,12 @@ pub(super) const REASON: &str = "non-finite samples";
 /// Samples that are read at once when a run is looked through.
 const BLOCK: usize = 1 << 16;
 
+/// Samples of all channels together that are read at once.
+const TOGETHER: usize = 1 << 18;
+
+/// Samples after which the pages of the file are given back.
+const RELEASE: usize = 1 << 24;
+
 /// Slack in s when epochs are held against samples; far below a sample of any rate.
 const NEAR: f64 = 1e-9;
 
@@ -156,8 +162,61 @@ impl Bridges {
             bridges.push(bridge);
         }
         self.channels.push((position, channel.sfreq, bridges));
-        Ok((missing * 2 > all)
-            .then(|| format!("{missing} of {all} samples are not finite, more than half")))
+        Ok(useless(missing, all))
+    }
+
+    /// As [`Bridges::look`], of channels of one rate together, so that a file in which they
+    /// alternate is read once. Gives the first channel that is of no use, and why.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(super) fn look_together(
+        &mut self,
+        group: &[(usize, &Kept)],
+        file: &dyn Recording,
+        runs: &[Run],
+    ) -> mmpipe_formats::Result<Option<(usize, String)>> {
+        let Some(sfreq) = group.first().map(|(_, c)| c.sfreq) else {
+            return Ok(None);
+        };
+        let indices: Vec<usize> = group.iter().map(|(_, c)| c.index).collect();
+        let len = (TOGETHER / group.len()).max(1) as u64;
+        let mut block = vec![vec![0.0; len as usize]; group.len()];
+        let mut bridges = vec![Vec::with_capacity(runs.len()); group.len()];
+        let mut since = 0;
+        for run in runs {
+            let mut open = vec![Bridge::default(); group.len()];
+            let n = run.samples.end.saturating_sub(run.samples.start);
+            for start in (0..n).step_by(len as usize) {
+                let len = (n - start).min(len) as usize;
+                let mut views: Vec<&mut [f64]> = block.iter_mut().map(|b| &mut b[..len]).collect();
+                file.read_f64(&indices, run.samples.start + start, &mut views)?;
+                for ((bridge, x), (_, channel)) in open.iter_mut().zip(views).zip(group) {
+                    x.iter_mut().for_each(|v| *v *= channel.factor);
+                    bridge.look(start as usize, x);
+                }
+                since += len * group.len();
+                if since > RELEASE {
+                    file.release();
+                    since = 0;
+                }
+            }
+            for (bridges, bridge) in bridges.iter_mut().zip(open) {
+                bridges.push(bridge);
+            }
+        }
+        let all: u64 = runs
+            .iter()
+            .map(|r| r.samples.end.saturating_sub(r.samples.start))
+            .sum();
+        for ((position, channel), bridges) in group.iter().zip(bridges) {
+            let missing = bridges.iter().map(Bridge::missing).sum();
+            if let Some(why) = useless(missing, all) {
+                return Ok(Some((channel.index, why)));
+            }
+            self.channels.push((*position, sfreq, bridges));
+        }
+        Ok(None)
     }
 
     /// Whether an epoch touches a bridged sample of any channel.
@@ -199,6 +258,12 @@ impl Bridges {
             )
         })
     }
+}
+
+/// Why a channel with so many samples missing is of no use.
+fn useless(missing: u64, all: u64) -> Option<String> {
+    (missing * 2 > all)
+        .then(|| format!("{missing} of {all} samples are not finite, more than half"))
 }
 
 #[cfg(test)]

@@ -1,4 +1,7 @@
 //! The signal of one recording: filtered, resampled, cut and normalised, a few channels at a time.
+//!
+//! Owns the plan of a recording (which rates, which stretches, which epochs) and how one is made
+//! that fits in memory; [`super::streamed`] makes those that do not.
 
 use std::collections::BTreeMap;
 
@@ -15,6 +18,9 @@ use crate::Error;
 /// Bytes of samples that are written together.
 const PART_BYTES: usize = 1 << 20;
 
+/// Bytes of epochs and scratch up to which a recording is made in memory.
+const WHOLE_BYTES: usize = 256 << 20;
+
 /// A channel that will be read.
 pub(super) struct Kept {
     pub(super) index: usize,
@@ -23,10 +29,20 @@ pub(super) struct Kept {
     pub(super) sfreq: f64,
 }
 
-/// Everything that is written of a recording's signal.
-pub(super) struct Epochs {
+/// What a recording's signal came to.
+pub(super) struct Summary {
     pub(super) cut: Cut,
     pub(super) seconds: f64,
+    pub(super) flat: usize,
+    /// What was bridged, if anything.
+    pub(super) bridged: Option<String>,
+    /// Root mean square of each channel after conditioning, µV; NaN where nothing was cut.
+    pub(super) rms: Vec<f64>,
+}
+
+/// Everything that is written of a recording's signal.
+pub(super) struct Epochs {
+    pub(super) summary: Summary,
     /// Epochs in one part of `samples`.
     pub(super) rows: usize,
     /// epoch × channel × time, in parts of `rows` epochs: one allocation of everything would go
@@ -35,11 +51,6 @@ pub(super) struct Epochs {
     /// epoch × channel.
     pub(super) mean: Vec<f32>,
     pub(super) std: Vec<f32>,
-    pub(super) flat: usize,
-    /// What was bridged, if anything.
-    pub(super) bridged: Option<String>,
-    /// Root mean square of each channel after conditioning, µV; NaN where nothing was cut.
-    pub(super) rms: Vec<f64>,
 }
 
 pub(super) enum Failed {
@@ -55,12 +66,19 @@ impl<E: Into<Error>> From<E> for Failed {
 }
 
 /// Channels of one rate.
-struct Lane {
-    sfreq: f64,
+pub(super) struct Lane {
+    pub(super) sfreq: f64,
     /// Positions among the kept channels.
-    members: Vec<usize>,
-    runs: Vec<Run>,
-    conditioner: Conditioner,
+    pub(super) members: Vec<usize>,
+    pub(super) runs: Vec<Run>,
+    pub(super) conditioner: Conditioner,
+}
+
+/// What will be made of a recording.
+pub(super) struct Plan {
+    pub(super) lanes: Vec<Lane>,
+    pub(super) spans: Vec<Span>,
+    pub(super) cut: Cut,
 }
 
 impl Lane {
@@ -75,27 +93,66 @@ impl Lane {
     }
 }
 
-fn length(run: &Run) -> usize {
+pub(super) fn length(run: &Run) -> usize {
     run.samples.end.saturating_sub(run.samples.start) as usize
 }
 
-/// Cuts and fills the epochs of a recording.
-pub(super) fn epochs(
+/// Epochs in one part: whole rows of the table, about a megabyte.
+pub(super) fn rows_of_part(channels: usize, times: usize) -> usize {
+    (PART_BYTES / (channels * times * size_of::<f32>()).max(1)).max(1)
+}
+
+/// Rates, stretches and epochs of a recording.
+pub(super) fn plan(
     work: &Work,
     recipe: &Recipe,
     file: &dyn Recording,
     channels: &[Kept],
-) -> Result<Epochs, Failed> {
-    let mut lanes = lanes(recipe, file, channels)?;
+) -> Result<Plan, Failed> {
+    let lanes = lanes(recipe, file, channels)?;
     let spans = spans(&lanes, channels)?;
     let bounds: Vec<Bounds> = work.trials.iter().map(|t| t.bounds()).collect();
     let cut = cut::cut(&spans, &bounds, recipe.sfreq, recipe.epoch_seconds);
+    Ok(Plan { lanes, spans, cut })
+}
 
+impl Plan {
+    /// Whether [`epochs`] may hold all of it.
+    pub(super) fn fits(&self, channels: usize, times: usize) -> bool {
+        let epochs = self.cut.epochs.len() * channels * times * size_of::<f32>();
+        let scratch = self.lanes.iter().flat_map(|lane| {
+            lane.runs.iter().map(|run| {
+                let n = length(run);
+                let out = lane.conditioner.output_len(n) * GROUP * size_of::<f64>();
+                lane.conditioner.scratch_bytes(n) + out
+            })
+        });
+        epochs + scratch.max().unwrap_or(0) <= WHOLE_BYTES
+    }
+
+    /// Length of all stretches, s.
+    pub(super) fn seconds(&self) -> f64 {
+        self.spans.iter().map(|s| s.seconds).sum()
+    }
+}
+
+/// Fills the epochs of a recording.
+pub(super) fn epochs(
+    plan: Plan,
+    recipe: &Recipe,
+    file: &dyn Recording,
+    channels: &[Kept],
+) -> Result<Epochs, Failed> {
+    let seconds = plan.seconds();
+    let Plan {
+        mut lanes,
+        spans,
+        cut,
+    } = plan;
     let times = recipe.epoch_samples();
     let (n, c) = (cut.epochs.len(), channels.len());
-    let rows = (PART_BYTES / (c * times * 4).max(1)).max(1);
+    let rows = rows_of_part(c, times);
     let mut out = Epochs {
-        seconds: spans.iter().map(|s| s.seconds).sum(),
         rows,
         samples: (0..n)
             .step_by(rows)
@@ -103,16 +160,20 @@ pub(super) fn epochs(
             .collect(),
         mean: vec![0.0; n * c],
         std: vec![0.0; n * c],
-        flat: 0,
-        bridged: None,
-        rms: Vec::new(),
-        cut,
+        summary: Summary {
+            seconds,
+            flat: 0,
+            bridged: None,
+            rms: Vec::new(),
+            cut,
+        },
     };
     let mut flat = vec![false; n * c];
     let mut bridges = Bridges::default();
     let mut powers = vec![(0.0, 0_usize); c];
     for s in 0..spans.len() {
         let wanted: Vec<(usize, usize)> = out
+            .summary
             .cut
             .epochs
             .iter()
@@ -156,10 +217,7 @@ pub(super) fn epochs(
                     )?;
                 }
                 if again {
-                    return Err(Failed::Other(Error::Empty(
-                        "the file changed while it was ingested: other samples are not finite"
-                            .into(),
-                    )));
+                    return Err(changed());
                 }
                 for (&member, x) in members.iter().zip(&conditioned) {
                     if let Some((sum, count)) = powers.get_mut(member) {
@@ -174,9 +232,7 @@ pub(super) fn epochs(
                             x.get(first..first + times),
                             part.and_then(|p| p.get_mut(within..within + times)),
                         ) else {
-                            return Err(Failed::Other(Error::Empty(format!(
-                                "epoch {epoch} lies outside its run"
-                            ))));
+                            return Err(outside(epoch));
                         };
                         (out.mean[at], out.std[at], flat[at]) = normalise(recipe.normalise, x, to);
                     }
@@ -184,19 +240,37 @@ pub(super) fn epochs(
             }
         }
     }
-    out.bridged = bridges.note(channels);
-    if out.bridged.is_some() {
+    out.summary.bridged = bridges.note(channels);
+    if out.summary.bridged.is_some() {
         let touched = |e: &cut::Epoch| bridges.touch(e, recipe.sfreq, recipe.epoch_seconds);
-        let keep: Vec<bool> = out.cut.epochs.iter().map(|e| !touched(e)).collect();
+        let epochs = &out.summary.cut.epochs;
+        let keep: Vec<bool> = epochs.iter().map(|e| !touched(e)).collect();
         out.keep(&keep, c, times, recipe.epoch_seconds);
         retain(&mut flat, &keep, c);
     }
-    out.flat = flat.iter().filter(|f| **f).count();
-    out.rms = powers
+    out.summary.flat = flat.iter().filter(|f| **f).count();
+    out.summary.rms = root_mean_squares(powers);
+    Ok(out)
+}
+
+/// Of sums of squares and the numbers of samples.
+pub(super) fn root_mean_squares(powers: Vec<(f64, usize)>) -> Vec<f64> {
+    powers
         .into_iter()
         .map(|(sum, count)| (sum / count as f64).sqrt())
-        .collect();
-    Ok(out)
+        .collect()
+}
+
+/// A sample is not finite that was when the file was looked through.
+pub(super) fn changed() -> Failed {
+    Failed::Other(Error::Empty(
+        "the file changed while it was ingested: other samples are not finite".into(),
+    ))
+}
+
+/// An epoch was planned where the run has no samples.
+pub(super) fn outside(epoch: usize) -> Failed {
+    Failed::Other(Error::Empty(format!("epoch {epoch} lies outside its run")))
 }
 
 impl Epochs {
@@ -205,10 +279,15 @@ impl Epochs {
         close_up(&mut self.samples, self.rows, channels * times, keep);
         retain(&mut self.mean, keep, channels);
         retain(&mut self.std, keep, channels);
-        retain(&mut self.cut.epochs, keep, 1);
-        for _ in keep.iter().filter(|k| !**k) {
-            self.cut.drop(bridge::REASON, 1, seconds);
-        }
+        leave_out(&mut self.summary.cut, keep, seconds);
+    }
+}
+
+/// Takes the epochs out that `keep` does not say, and counts them.
+pub(super) fn leave_out(cut: &mut Cut, keep: &[bool], seconds: f64) {
+    retain(&mut cut.epochs, keep, 1);
+    for _ in keep.iter().filter(|k| !**k) {
+        cut.drop(bridge::REASON, 1, seconds);
     }
 }
 
@@ -345,6 +424,61 @@ fn spans(lanes: &[Lane], channels: &[Kept]) -> Result<Vec<Span>, Failed> {
     Ok(spans)
 }
 
+/// What can go wrong between a file and a filter.
+pub(super) enum Reading {
+    Signal(mmpipe_signal::Error),
+    File(mmpipe_formats::Error),
+}
+
+impl From<mmpipe_signal::Error> for Reading {
+    fn from(e: mmpipe_signal::Error) -> Self {
+        Reading::Signal(e)
+    }
+}
+
+impl From<Reading> for Failed {
+    fn from(e: Reading) -> Self {
+        match e {
+            Reading::Signal(e) => e.into(),
+            Reading::File(e) => e.into(),
+        }
+    }
+}
+
+impl Reading {
+    /// Whether a sample was not finite.
+    pub(super) fn not_finite(&self) -> bool {
+        matches!(
+            self,
+            Reading::Signal(mmpipe_signal::Error::NotFinite { .. })
+        )
+    }
+}
+
+/// A reader of a run (its number and its samples) for a conditioner: µV, with holes bridged.
+pub(super) fn microvolts<'a>(
+    file: &'a dyn Recording,
+    (number, run): (usize, &'a Run),
+    group: &'a [(usize, &'a Kept)],
+    bridges: &'a Bridges,
+) -> impl FnMut(usize, usize, &mut [&mut [f64]]) -> Result<(), Reading> + 'a {
+    let indices: Vec<usize> = group.iter().map(|(_, c)| c.index).collect();
+    move |first, start, block| {
+        let wanted = indices.get(first..first + block.len()).unwrap_or_default();
+        file.read_f64(wanted, run.samples.start + start as u64, block)
+            .map_err(Reading::File)?;
+        for (x, (position, channel)) in block.iter_mut().zip(&group[first..]) {
+            if channel.factor != 1.0 {
+                x.iter_mut().for_each(|v| *v *= channel.factor);
+            }
+            if let Some(bridge) = bridges.of(*position, number) {
+                bridge.fill(start, x);
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Filters and resamples up to [`GROUP`] channels of a run (its number and its samples), in µV.
 /// True when samples are not finite that `bridges` does not know: it must look first.
 fn condition(
@@ -355,31 +489,8 @@ fn condition(
     bridges: &Bridges,
     out: &mut [Vec<f64>],
 ) -> Result<bool, Failed> {
-    enum E {
-        Signal(mmpipe_signal::Error),
-        File(mmpipe_formats::Error),
-    }
-    impl From<mmpipe_signal::Error> for E {
-        fn from(e: mmpipe_signal::Error) -> Self {
-            E::Signal(e)
-        }
-    }
-    let indices: Vec<usize> = group.iter().map(|(_, c)| c.index).collect();
-    let n = (run.samples.end - run.samples.start) as usize;
-    let read = |first: usize, start: usize, block: &mut [&mut [f64]]| -> Result<(), E> {
-        let wanted = indices.get(first..first + block.len()).unwrap_or_default();
-        file.read_f64(wanted, run.samples.start + start as u64, block)
-            .map_err(E::File)?;
-        for (x, (position, channel)) in block.iter_mut().zip(&group[first..]) {
-            if channel.factor != 1.0 {
-                x.iter_mut().for_each(|v| *v *= channel.factor);
-            }
-            if let Some(bridge) = bridges.of(*position, number) {
-                bridge.fill(start, x);
-            }
-        }
-        Ok(())
-    };
+    let n = length(run);
+    let read = microvolts(file, (number, run), group, bridges);
     let mut views: Vec<&mut [f64]> = out
         .iter_mut()
         .take(group.len())
@@ -387,14 +498,13 @@ fn condition(
         .collect();
     match conditioner.run(n, group.len(), read, &mut views) {
         Ok(()) => Ok(false),
-        Err(E::Signal(mmpipe_signal::Error::NotFinite { .. })) => Ok(true),
-        Err(E::Signal(e)) => Err(e.into()),
-        Err(E::File(e)) => Err(e.into()),
+        Err(e) if e.not_finite() => Ok(true),
+        Err(e) => Err(e.into()),
     }
 }
 
 /// Scales one channel of one epoch; returns what undoes it and whether the channel is flat.
-fn normalise(how: Normalise, x: &[f64], out: &mut [f32]) -> (f32, f32, bool) {
+pub(super) fn normalise(how: Normalise, x: &[f64], out: &mut [f32]) -> (f32, f32, bool) {
     match how {
         Normalise::Divide(by) => {
             out.iter_mut()

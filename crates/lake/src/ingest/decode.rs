@@ -1,7 +1,8 @@
 //! One recording: raw file to epochs and its row of `recordings`.
 //!
 //! Memory: the epochs of the whole recording as f32 (they are the shard), and besides them a
-//! few channels at a time in f64. The raw samples are never held whole.
+//! few channels at a time in f64; of a long recording one piece of all channels. The raw samples
+//! are never held whole.
 
 use std::io::Read;
 use std::path::Path;
@@ -11,37 +12,28 @@ use mmpipe_formats::{Recording, Severity};
 use mmpipe_signal::recipe::Recipe;
 use sha2::{Digest, Sha256};
 
-use super::conditioned::{Epochs, Failed, Kept, epochs};
+use super::conditioned::{Failed, Kept, Summary, epochs, plan};
 use super::cut::Cut;
 use super::rows::{ChannelRow, Dropped, RecordingRow};
 use super::work::Work;
-use super::{eeg, labels};
+use super::{eeg, labels, streamed};
 use crate::{Error, Result};
 
 /// Root mean squares after filtering that EEG can have, µV. Outside, the unit is in doubt.
 const PLAUSIBLE: std::ops::RangeInclusive<f64> = 0.1..=2000.0;
 
-/// What became of a recording.
-pub(crate) struct Decoded {
-    /// Rows of `eeg`, in order; slices of one buffer.
-    pub(crate) batches: Vec<RecordBatch>,
-    /// Its row of `recordings`.
-    pub(crate) row: RecordingRow,
-}
+/// Takes rows of `eeg`.
+pub(crate) type Emit<'a> = &'a mut dyn FnMut(RecordBatch) -> Result<()>;
 
-/// Ingests one recording. An error of the recording becomes a row with status `rejected`.
-pub(crate) fn recording(work: &Work, raw: &Path, recipe: &Recipe) -> Decoded {
+/// Ingests one recording: its rows of `eeg` go to `emit`, in order; its row of `recordings` comes
+/// back. An error of the recording becomes a row with status `rejected`, and what was emitted
+/// of it before counts for nothing.
+pub(crate) fn recording(work: &Work, raw: &Path, recipe: &Recipe, emit: Emit) -> RecordingRow {
     let mut row = RecordingRow::planned(work, recipe);
-    match fill(work, raw, recipe, &mut row) {
-        Ok(batches) => Decoded { batches, row },
-        Err(e) => {
-            row.reject(e.to_string());
-            Decoded {
-                batches: Vec::new(),
-                row,
-            }
-        }
+    if let Err(e) = fill(work, raw, recipe, &mut row, emit) {
+        row.reject(e.to_string());
     }
+    row
 }
 
 fn fill(
@@ -49,7 +41,8 @@ fn fill(
     raw: &Path,
     recipe: &Recipe,
     row: &mut RecordingRow,
-) -> Result<Vec<RecordBatch>> {
+    emit: Emit,
+) -> Result<()> {
     let path = raw.join(work.raw_file());
     let file = match &work.tree {
         None => mmpipe_formats::open(&path)?,
@@ -79,7 +72,7 @@ fn fill(
 
     let mut channels = check_channels(work, file.as_ref())?;
     loop {
-        match epochs(work, recipe, file.as_ref(), &channels) {
+        match signal(work, recipe, file.as_ref(), &channels, emit) {
             Ok(done) => {
                 row.n_channels = i32::try_from(channels.len()).ok();
                 row.sfreq = channels.first().map(|c| c.sfreq);
@@ -95,14 +88,7 @@ fn fill(
                 }
                 row.note(done.bridged.clone());
                 row.note(implausible(&channels, &done));
-                let labels = match work.intervals.as_slice() {
-                    [] => Vec::new(),
-                    intervals => {
-                        let onsets: Vec<f64> = done.cut.epochs.iter().map(|e| e.onset).collect();
-                        labels::cover(intervals, &onsets, recipe.epoch_seconds)
-                    }
-                };
-                return eeg::batches(work, recipe, &channels, done, &labels);
+                return Ok(());
             }
             // A channel that cannot be filtered must not take the others with it.
             Err(Failed::Channel(bad, why)) => {
@@ -118,6 +104,32 @@ fn fill(
             Err(Failed::Other(e)) => return Err(e),
         }
     }
+}
+
+/// Makes the epochs, in memory or piece by piece.
+fn signal(
+    work: &Work,
+    recipe: &Recipe,
+    file: &dyn Recording,
+    channels: &[Kept],
+    emit: Emit,
+) -> std::result::Result<Summary, Failed> {
+    let plan = plan(work, recipe, file, channels)?;
+    if !plan.fits(channels.len(), recipe.epoch_samples()) {
+        return streamed::stream(
+            streamed::PIECE_BYTES,
+            plan,
+            work,
+            recipe,
+            file,
+            channels,
+            emit,
+        );
+    }
+    let done = epochs(plan, recipe, file, channels)?;
+    let labels = labels::of_epochs(work, &done.summary.cut, recipe.epoch_seconds);
+    let table = eeg::Table::new(work, recipe, channels)?;
+    Ok(eeg::batches(&table, done, &labels, emit)?)
 }
 
 /// Compares the plan with the header: both come from the same file, but at different times.
@@ -159,7 +171,7 @@ fn check_channels(work: &Work, file: &dyn Recording) -> Result<Vec<Kept>> {
 }
 
 /// Says which channels are too small or too large for EEG; they are kept as they are.
-fn implausible(channels: &[Kept], done: &Epochs) -> Option<String> {
+fn implausible(channels: &[Kept], done: &Summary) -> Option<String> {
     let (mut names, mut least, mut most) = (Vec::new(), f64::INFINITY, 0.0_f64);
     for (channel, &rms) in channels.iter().zip(&done.rms) {
         // A flat channel is counted elsewhere.

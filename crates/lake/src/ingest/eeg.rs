@@ -11,54 +11,64 @@ use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use mmpipe_signal::recipe::Recipe;
 
-use super::conditioned::{Epochs, Kept};
+use super::conditioned::{Epochs, Kept, Summary};
 use super::cut;
 use super::labels::Covered;
 use super::work::{Work, WorkTrial};
 use crate::{Error, Result, schema};
 
-/// Rows of `eeg`, a batch for each part of the samples, which are not copied.
+/// Gives rows of `eeg` to `emit`, a batch for each part of the samples, which are not copied.
 pub(super) fn batches(
-    work: &Work,
-    recipe: &Recipe,
-    channels: &[Kept],
+    table: &Table,
     done: Epochs,
     labels: &[Option<Covered>],
-) -> Result<Vec<RecordBatch>> {
-    let times = recipe.epoch_samples();
-    let c = channels.len();
-    let schema = schema::table("eeg")?.arrow(times)?;
-    let rows = done.rows;
-    let columns = Columns {
-        work,
-        recipe,
-        channels,
-        times,
-        schema: &schema,
-    };
+    emit: &mut dyn FnMut(RecordBatch) -> Result<()>,
+) -> Result<Summary> {
+    let (rows, c) = (done.rows, table.channels.len());
     let mean = ScalarBuffer::from(done.mean);
     let std = ScalarBuffer::from(done.std);
-    let mut out = Vec::new();
-    for (b, (epochs, samples)) in done.cut.epochs.chunks(rows).zip(done.samples).enumerate() {
+    let epochs = done.summary.cut.epochs.chunks(rows);
+    for (b, (epochs, samples)) in epochs.zip(done.samples).enumerate() {
         let start = b * rows * c;
         let values = ScalarBuffer::from(samples);
         let part = |x: &ScalarBuffer<f32>| x.slice(start, epochs.len() * c);
         let labels = labels.get(b * rows..).unwrap_or_default();
-        out.push(columns.batch(epochs, labels, values, part(&mean), part(&std))?);
+        emit(table.batch(epochs, labels, values, part(&mean), part(&std))?)?;
     }
-    Ok(out)
+    Ok(done.summary)
 }
 
-struct Columns<'a> {
+/// What the rows of one recording have in common.
+pub(super) struct Table<'a> {
     work: &'a Work,
     recipe: &'a Recipe,
     channels: &'a [Kept],
     times: usize,
-    schema: &'a SchemaRef,
+    schema: SchemaRef,
 }
 
-impl Columns<'_> {
-    fn batch(
+impl<'a> Table<'a> {
+    /// The table of a recording with these channels.
+    ///
+    /// # Errors
+    /// The schema of `eeg` cannot be read.
+    pub(super) fn new(work: &'a Work, recipe: &'a Recipe, channels: &'a [Kept]) -> Result<Self> {
+        let times = recipe.epoch_samples();
+        Ok(Table {
+            work,
+            recipe,
+            channels,
+            times,
+            schema: schema::table("eeg")?.arrow(times)?,
+        })
+    }
+
+    /// Rows of epochs; `covered` are their labels over time and those of epochs to come,
+    /// `samples` epoch × channel × time, `mean` and `std` epoch × channel.
+    ///
+    /// # Errors
+    /// Columns that do not fit the schema.
+    pub(super) fn batch(
         &self,
         epochs: &[cut::Epoch],
         covered: &[Option<Covered>],

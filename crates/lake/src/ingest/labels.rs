@@ -7,7 +7,8 @@
 
 use std::collections::BTreeMap;
 
-use super::work::WorkInterval;
+use super::cut::Cut;
+use super::work::{Work, WorkInterval};
 
 const NANO: f64 = 1e9;
 
@@ -28,14 +29,21 @@ struct Piece {
     weight: f64,
 }
 
+/// The covered label of every epoch of a cut; empty without intervals.
+pub(super) fn of_epochs(work: &Work, cut: &Cut, epoch_seconds: f64) -> Vec<Option<Covered>> {
+    match work.intervals.as_slice() {
+        [] => Vec::new(),
+        intervals => {
+            let onsets: Vec<f64> = cut.epochs.iter().map(|e| e.onset).collect();
+            cover(intervals, &onsets, epoch_seconds)
+        }
+    }
+}
+
 /// For each epoch, by its onset (s from the start of the recording): the label whose intervals
 /// cover most of it. Of equal labels the one with the greater sum of weight × time, then the
 /// lower class. `None` where no interval touches the epoch.
-pub(crate) fn cover(
-    intervals: &[WorkInterval],
-    onsets: &[f64],
-    epoch_seconds: f64,
-) -> Vec<Option<Covered>> {
+fn cover(intervals: &[WorkInterval], onsets: &[f64], epoch_seconds: f64) -> Vec<Option<Covered>> {
     let length = nano(epoch_seconds).max(1);
     let mut order: Vec<usize> = (0..onsets.len()).collect();
     order.sort_by(|&a, &b| match (onsets.get(a), onsets.get(b)) {

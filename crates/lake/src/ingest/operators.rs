@@ -20,12 +20,12 @@ use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{
     Boundedness, ChildrenPropertiesMode, EmissionType,
 };
-use datafusion::physical_plan::stream::{RecordBatchReceiverStream, RecordBatchStreamAdapter};
+use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
     ReplaceChildrenOptions,
 };
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::StreamExt;
 use mmpipe_signal::recipe::Recipe;
 use parquet::file::metadata::KeyValue;
 
@@ -34,6 +34,9 @@ use super::{decode, work};
 use crate::lake::path_value;
 use crate::layout::ShardWriter;
 use crate::{commit, schema};
+
+/// Batches that may wait between decoding and writing.
+const AHEAD: usize = 2;
 
 /// Properties of an operator that keeps its input's partitions and has this schema.
 fn properties(schema: SchemaRef, input: &Arc<dyn ExecutionPlan>) -> Arc<PlanProperties> {
@@ -191,36 +194,44 @@ impl ExecutionPlan for EpochsExec {
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
         let schema = self.schema();
-        let output = schema.clone();
         let (raw, recipe) = (self.raw.clone(), self.recipe.clone());
-        let list = self.input.execute(partition, context)?;
-        let works = list
-            .map(|batch| work::decode(&batch?).map_err(DataFusionError::from))
-            .map_ok(|works| stream::iter(works.into_iter().map(Ok)))
-            .try_flatten();
-        let batches = works
-            .and_then(move |work| {
-                let (raw, recipe, schema) = (raw.clone(), recipe.clone(), output.clone());
-                async move {
+        let mut list = self.input.execute(partition, context)?;
+        let mut builder = RecordBatchReceiverStream::builder(schema.clone(), AHEAD);
+        let out = builder.tx();
+        builder.spawn(async move {
+            while let Some(batch) = list.next().await {
+                for work in work::decode(&batch?)? {
                     let planned = RecordingRow::planned(&work, &recipe);
-                    let done = tokio::task::spawn_blocking(move || decode::recording(&work, &raw, &recipe)).await;
-                    let (epochs, row) = match done {
-                        Ok(done) => (done.batches, done.row),
+                    let (raw, recipe) = (raw.clone(), recipe.clone());
+                    let (to, columns) = (out.clone(), schema.clone());
+                    let done = tokio::task::spawn_blocking(move || {
+                        let mut emit = |rows: RecordBatch| -> crate::Result<()> {
+                            let rows = wrap(&columns, 0, &rows)?;
+                            to.blocking_send(Ok(rows))
+                                .map_err(|_| crate::Error::Empty("the ingest was stopped".into()))
+                        };
+                        decode::recording(&work, &raw, &recipe, &mut emit)
+                    })
+                    .await;
+                    let row = match done {
+                        Ok(row) => row,
                         // A reader that panics on a file costs that file.
                         Err(e) if e.is_panic() => {
                             let mut row = planned;
                             row.reject("the reader failed on this file (a defect of mmpipe; please report it)".into());
-                            (Vec::new(), row)
+                            row
                         }
                         Err(e) => return Err(lost(e)),
                     };
-                    let mut out = epochs.iter().map(|b| wrap(&schema, 0, b)).collect::<Result<Vec<_>>>()?;
-                    out.push(wrap(&schema, 1, &rows::to_batch(&[row])?)?);
-                    Ok(stream::iter(out.into_iter().map(Ok)))
+                    let row = wrap(&schema, 1, &rows::to_batch(&[row])?)?;
+                    if out.send(Ok(row)).await.is_err() {
+                        return Ok(()); // nobody listens any more
+                    }
                 }
-            })
-            .try_flatten();
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches)))
+            }
+            Ok(())
+        });
+        Ok(builder.build())
     }
 }
 
