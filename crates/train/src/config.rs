@@ -82,6 +82,10 @@ pub struct TrainConfig {
     /// Examples a batch. The last batch of a pass may be smaller, never a single example where a
     /// pass has more than one batch: it then joins the batch before.
     pub batch: usize,
+    /// Rows in one pass through the network; 0 = the whole batch. The gradients of the parts of a
+    /// batch are added up, so this changes memory and rounding, not the step. (Batch statistics
+    /// of EEGNet and AADNet are those of a part.)
+    pub micro_batch: usize,
     /// Peak learning rate.
     pub lr: f64,
     /// Learning rate at the end of the cosine, as a share of `lr`.
@@ -98,8 +102,17 @@ pub struct TrainConfig {
     pub eps: f64,
     /// Largest global gradient norm; 0 = no clipping.
     pub clip: f64,
+    /// Each layer of a transformer gets this share of the learning rate of the layer above it;
+    /// 1 = all the same.
+    pub layer_decay: f64,
+    /// Decay of the moving average of the weights that is validated and asked in place of the
+    /// weights; 0 = no average.
+    pub ema: f64,
     /// Dropout of the model; absent = the model's own default.
     pub dropout: Option<f64>,
+    /// MindMix: rate at which the last block of the encoder is left out (the first never is);
+    /// absent = the model's own default.
+    pub drop_path: Option<f64>,
     /// Label smoothing of the training loss, 0 ≤ s < 1.
     pub label_smoothing: f64,
     /// Weights of the classes in the training loss (classification).
@@ -152,6 +165,7 @@ impl Default for TrainConfig {
             size: Size::Base,
             epochs: 50,
             batch: 32,
+            micro_batch: 0,
             lr: 1e-3,
             final_lr: 0.01,
             warmup: 1.0,
@@ -160,7 +174,10 @@ impl Default for TrainConfig {
             beta2: 0.999,
             eps: 1e-8,
             clip: 1.0,
+            layer_decay: 1.0,
+            ema: 0.0,
             dropout: None,
+            drop_path: None,
             label_smoothing: 0.0,
             class_weights: ClassWeights::Balanced,
             select: Select::Loss,
@@ -258,7 +275,10 @@ impl TrainConfig {
             ("beta2", self.beta2, 0.0, 0.999_999_9),
             ("eps", self.eps, 1e-30, 1.0),
             ("clip", self.clip, 0.0, 1e9),
+            ("layer_decay", self.layer_decay, 0.01, 1.0),
+            ("ema", self.ema, 0.0, 0.999_999),
             ("dropout", self.dropout.unwrap_or(0.0), 0.0, 0.95),
+            ("drop_path", self.drop_path.unwrap_or(0.0), 0.0, 0.95),
             ("label_smoothing", self.label_smoothing, 0.0, 0.95),
             ("explode", self.explode, 1.0, 1e30),
             ("envelope_sfreq", self.envelope_sfreq, 1.0, 1000.0),

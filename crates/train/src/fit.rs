@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use mmpipe_eval::result::Prediction;
+use mmpipe_models::Model;
 
 use crate::ask::{Answer, ask, asking_batches};
 use crate::baseline::{self, BandPowers};
@@ -11,12 +12,14 @@ use crate::config::{ModelKind, Standardise, Task, TrainConfig};
 use crate::control::noise::{self, NoiseSource, Template};
 use crate::control::{Control, permute};
 use crate::data::{ASKING, Features, Labels, Plan};
+use crate::optim::Average;
 use crate::progress::Progress;
 use crate::report::{Ended, FitReport};
 use crate::source::{Fold, Source};
 use crate::spec::{Spec, usable, usable_one};
 use crate::store::{Best, Checkpoints, State, fingerprint, write_file};
-use crate::trainer::{Job, Outcome, seconds, train};
+use crate::trainer::{AVERAGE, Job, Outcome, seconds, train};
+
 use crate::{Error, Result};
 
 /// A source with what is computed from it once: shared by the folds of a run.
@@ -311,6 +314,27 @@ fn ask_network(
         .params()
         .from_safetensors(&bytes)
         .map_err(|e| Error::checkpoint(&path, e.to_string()))?;
+    if own.ema > 0.0 {
+        let mut average = Average::new(model.params(), own.ema)?;
+        let (path, bytes) = store.read(state.step, AVERAGE)?;
+        average
+            .load(&bytes)
+            .map_err(|e| Error::checkpoint(&path, e))?;
+        return average.shown(model.params(), || {
+            ask_model(door, indices, cfg, state, model.as_ref())
+        });
+    }
+    ask_model(door, indices, cfg, state, model.as_ref())
+}
+
+fn ask_model(
+    door: &Door<'_>,
+    indices: &[usize],
+    cfg: &TrainConfig,
+    state: &State,
+    model: &dyn Model,
+) -> Result<Vec<Answer>> {
+    let own = &state.config;
     let (channels, _) = state.spec.plan(door.features.source, indices, own)?;
     let labels = Labels::default();
     let plan = Plan {
@@ -324,7 +348,7 @@ fn ask_network(
         pass: ASKING,
         batches: asking_batches(indices, cfg),
     };
-    ask(model.as_ref(), &plan, cfg)
+    ask(model, &plan, cfg)
 }
 
 fn prediction(source: &dyn Source, answer: &Answer, fold: i32) -> Prediction {

@@ -15,27 +15,33 @@ pub(crate) fn log_softmax(scores: &Tensor) -> Result<Tensor> {
 /// Weighted mean of −log p(target), smoothed: a share `smoothing` of each target goes to all
 /// classes evenly. The mean divides by the sum of weights, as PyTorch's does.
 ///
-/// `scores` [n, classes]; `weights` one a class, empty = all 1.
+/// `scores` [n, classes]; `weights` one a class, empty = all 1. `total` is what the sum is divided
+/// by, [`total_weight`] of the targets of the whole batch of which these may be a part.
 pub(crate) fn cross_entropy(
     scores: &Tensor,
     targets: &[u32],
     weights: &[f32],
     smoothing: f64,
+    total: f64,
 ) -> Result<Tensor> {
     let (n, classes) = scores.dims2()?;
     let mut share = vec![0f32; n * classes];
-    let mut total = 0f64;
     let weight = |class: usize| weights.get(class).copied().unwrap_or(1.0);
     for (row, &target) in share.chunks_mut(classes).zip(targets) {
         for (class, cell) in row.iter_mut().enumerate() {
             let hit = f64::from(u8::from(class == target as usize));
             *cell = ((1.0 - smoothing) * hit + smoothing / classes as f64) as f32 * weight(class);
         }
-        total += f64::from(weight(target as usize));
     }
     let share = Tensor::from_vec(share, (n, classes), &Device::Cpu)?;
     let sum = (log_softmax(scores)? * share)?.sum_all()?;
     Ok((sum * (-1.0 / total.max(f64::MIN_POSITIVE)))?)
+}
+
+/// Sum of the targets' class weights.
+pub(crate) fn total_weight(targets: &[u32], weights: &[f32]) -> f64 {
+    let weight = |t: &u32| weights.get(*t as usize).copied().unwrap_or(1.0);
+    targets.iter().map(|t| f64::from(weight(t))).sum()
 }
 
 /// Index of the highest score; the first of equals.
@@ -89,7 +95,8 @@ mod tests {
                 sum / f64::from(weights[1] + weights[0])
             };
             let scores = Var::new(&rows, &Device::Cpu).unwrap();
-            let loss = cross_entropy(&scores, &targets, &weights, smoothing).unwrap();
+            let total = total_weight(&targets, &weights);
+            let loss = cross_entropy(&scores, &targets, &weights, smoothing, total).unwrap();
             let found = f64::from(loss.to_scalar::<f32>().unwrap());
             assert!((found - value(&rows)).abs() < 1e-6);
             let grads = loss.backward().unwrap();
@@ -109,7 +116,7 @@ mod tests {
     #[test]
     fn large_scores_stay_finite() {
         let scores = Tensor::new(&[[1e4f32, -1e4]], &Device::Cpu).unwrap();
-        let loss = cross_entropy(&scores, &[1], &[], 0.0).unwrap();
+        let loss = cross_entropy(&scores, &[1], &[], 0.0, 1.0).unwrap();
         assert_eq!(loss.to_scalar::<f32>().unwrap(), 2e4);
         assert_eq!(argmax(&[1.0, 3.0, 3.0]), 1);
     }

@@ -143,6 +143,8 @@ impl Spec {
                 };
                 let mut c = ClassifierConfig::new(size, self.classes.len());
                 c.encoder.spatial_embedding = cfg.spatial;
+                c.encoder.drop_path = cfg.drop_path.map_or(c.encoder.drop_path, |d| d as f32);
+                c.projection_dropout = dropout.unwrap_or(c.projection_dropout);
                 c.head_dropout = dropout.unwrap_or(c.head_dropout);
                 Ok(Box::new(Classifier::new(&c, params)?))
             }

@@ -1,10 +1,12 @@
 //! The training loop of networks.
 
+use std::ops::Range;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use candle_core::Tensor;
-use mmpipe_models::{Mode, Model};
+use candle_core::backprop::GradStore;
+use mmpipe_models::{Batch, Mode, Model, Params};
 
 use crate::ask::{ask, asking_batches, validation};
 use crate::config::{ClassWeights, Select, Task, TrainConfig};
@@ -13,8 +15,8 @@ use crate::data::{
     ASKING, ChannelPlan, Features, Labels, LoadedBatch, Loader, Plan, batches, shuffled,
 };
 use crate::log::{MetricLog, StepRecord};
-use crate::loss::{argmax, cross_entropy};
-use crate::optim::{AdamW, Schedule};
+use crate::loss::{argmax, cross_entropy, total_weight};
+use crate::optim::{AdamW, Average, Schedule};
 use crate::progress::Progress;
 use crate::report::{Ended, EpochRecord};
 use crate::source::Fold;
@@ -24,6 +26,9 @@ use crate::{Error, Result};
 
 /// Montages that one batch may mix before their dropout masks could repeat.
 const GROUPS: u64 = 1 << 16;
+
+/// File of a checkpoint with the moving average of the weights, where one is kept.
+pub(crate) const AVERAGE: &str = "average.safetensors";
 
 /// What a fit works with.
 pub(crate) struct Job<'a> {
@@ -52,6 +57,7 @@ struct Run<'a> {
     channels: &'a ChannelPlan,
     model: Box<dyn Model>,
     optimiser: AdamW,
+    average: Option<Average>,
     schedule: Schedule,
     weights: Vec<f32>,
     state: State,
@@ -66,6 +72,10 @@ pub(crate) fn train(job: &Job<'_>, spec: Spec, channels: &ChannelPlan) -> Result
     let model = spec.build(cfg)?;
     let parameters = model.params().count() as u64;
     let mut optimiser = AdamW::new(model.params(), cfg);
+    let mut average = match cfg.ema {
+        0.0 => None,
+        decay => Some(Average::new(model.params(), decay)?),
+    };
     let fingerprint = fingerprint(job.features.source, job.fold, job.labels);
     let fresh = State::start(job.fold.fold, job.control, fingerprint, cfg, spec);
     let store = Checkpoints::of(job.dir);
@@ -91,6 +101,12 @@ pub(crate) fn train(job: &Job<'_>, spec: Spec, channels: &ChannelPlan) -> Result
             optimiser
                 .load(&bytes)
                 .map_err(|e| Error::checkpoint(&path, e))?;
+            if let Some(average) = &mut average {
+                let (path, bytes) = store.read(old.step, AVERAGE)?;
+                average
+                    .load(&bytes)
+                    .map_err(|e| Error::checkpoint(&path, e))?;
+            }
             old.config = cfg.clone();
             old
         }
@@ -114,6 +130,7 @@ pub(crate) fn train(job: &Job<'_>, spec: Spec, channels: &ChannelPlan) -> Result
         log: MetricLog::open(job.dir, state.step)?,
         model,
         optimiser,
+        average,
         state,
         store,
         waited: Duration::ZERO,
@@ -221,34 +238,56 @@ impl<'a> Run<'a> {
                 epoch_ids: batch.indices.iter().map(meta).collect(),
             })
         };
-        let mut scores = Vec::with_capacity(batch.groups.len());
-        for (g, group) in batch.groups.iter().enumerate() {
-            let mode = Mode::Train {
-                seed: cfg.seed,
-                step: step * GROUPS + g as u64,
+        let total = total_weight(&batch.targets, &self.weights);
+        let mut gradients: Option<GradStore> = None;
+        let (mut scores, mut value, mut passes) = (Vec::new(), 0.0, 0);
+        for part in parts(batch, cfg.micro_batch)? {
+            let mut of_part = Vec::with_capacity(part.groups.len());
+            for group in &part.groups {
+                let mode = Mode::Train {
+                    seed: cfg.seed,
+                    step: step * GROUPS + passes,
+                };
+                of_part.push(self.model.forward(group, mode)?);
+                passes += 1;
+            }
+            let of_part = match of_part.as_slice() {
+                [one] => one.clone(),
+                many => Tensor::cat(many, 0)?,
             };
-            scores.push(self.model.forward(group, mode)?);
+            let targets = &batch.targets[part.rows];
+            let loss = cross_entropy(&of_part, targets, &self.weights, cfg.label_smoothing, total)?;
+            value += f64::from(loss.to_scalar::<f32>()?);
+            if !value.is_finite() {
+                return diverged(format!("the loss is {value}"));
+            }
+            scores.push(of_part.detach());
+            let new = loss.backward()?;
+            gradients = Some(match gradients {
+                None => new,
+                Some(all) => add(all, new, self.model.params())?,
+            });
         }
         let scores = match scores.as_slice() {
             [one] => one.clone(),
             many => Tensor::cat(many, 0)?,
         };
-        let loss = cross_entropy(&scores, &batch.targets, &self.weights, cfg.label_smoothing)?;
-        let value = f64::from(loss.to_scalar::<f32>()?);
         let limit = cfg.explode * (self.state.spec.outputs().max(2) as f64).ln();
-        if !value.is_finite() {
-            return diverged(format!("the loss is {value}"));
-        }
         if value > limit {
             return diverged(format!("the loss is {value:.3}, above {limit:.3}"));
         }
         let lr = self.schedule.lr(step);
-        let grads = loss.backward()?;
-        let norm = self.optimiser.step(self.model.params(), &grads, lr, step)?;
+        let norm = match &gradients {
+            Some(grads) => self.optimiser.step(self.model.params(), grads, lr, step)?,
+            None => 0.0,
+        };
         if !norm.is_finite() {
             return diverged(format!("the gradient norm is {norm}"));
         }
         self.model.constrain()?;
+        if let Some(average) = &mut self.average {
+            average.update(self.model.params(), step)?;
+        }
 
         let rows = batch.targets.len() as u64;
         let right = scores.to_vec2::<f32>()?;
@@ -278,7 +317,11 @@ impl<'a> Run<'a> {
     fn end_of_pass(&mut self, lr: f64) -> Result<()> {
         let cfg = self.job.cfg;
         let plan = self.plan(asking_batches(&self.job.fold.val, cfg), ASKING, true);
-        let found = validation(&ask(self.model.as_ref(), &plan, cfg)?)?;
+        let answers = || ask(self.model.as_ref(), &plan, cfg);
+        let found = validation(&match &self.average {
+            Some(average) => average.shown(self.model.params(), answers)?,
+            None => answers()?,
+        })?;
         let state = &mut self.state;
         let sums = std::mem::take(&mut state.sums);
         let rows = sums.rows.max(1) as f64;
@@ -317,12 +360,66 @@ impl<'a> Run<'a> {
 
     fn checkpoint(&mut self) -> Result<()> {
         self.log.sync()?;
-        let files = vec![
+        let mut files = vec![
             ("model.safetensors", self.model.params().to_safetensors()?),
             ("optimiser.safetensors", self.optimiser.to_safetensors()?),
         ];
+        if let Some(average) = &self.average {
+            files.push((AVERAGE, average.to_safetensors()?));
+        }
         self.store.write(&self.state, files, self.job.cfg.keep_last)
     }
+}
+
+/// A part of a batch that goes through the network at once.
+struct Part {
+    groups: Vec<Batch>,
+    /// Rows of the batch.
+    rows: Range<usize>,
+}
+
+/// The whole batch, or parts of at most `most` rows of one montage each.
+fn parts(batch: &LoadedBatch, most: usize) -> Result<Vec<Part>> {
+    let n = batch.targets.len();
+    if most == 0 || n <= most {
+        return Ok(vec![Part {
+            groups: batch.groups.clone(),
+            rows: 0..n,
+        }]);
+    }
+    let mut parts = Vec::new();
+    let mut first = 0;
+    for group in &batch.groups {
+        let (rows, ..) = group.dims()?;
+        for start in (0..rows).step_by(most) {
+            let len = most.min(rows - start);
+            let cut = |x: &Tensor| x.narrow(0, start, len)?.contiguous();
+            parts.push(Part {
+                groups: vec![Batch {
+                    eeg: cut(&group.eeg)?,
+                    ch_names: group.ch_names.clone(),
+                    envelopes: group.envelopes.as_ref().map(cut).transpose()?,
+                }],
+                rows: first + start..first + start + len,
+            });
+        }
+        first += rows;
+    }
+    Ok(parts)
+}
+
+/// Sum of two gradients.
+fn add(mut all: GradStore, mut new: GradStore, params: &Params) -> Result<GradStore> {
+    for p in params.trainable() {
+        let var = p.var.as_tensor();
+        let sum = match (all.remove(var), new.remove(var)) {
+            (Some(a), Some(b)) => (a + b)?,
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => continue,
+        };
+        all.insert(var, sum);
+    }
+    Ok(all)
 }
 
 /// Whether `new` beats `best`. Without validation the latest is the best.

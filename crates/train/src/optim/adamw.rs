@@ -20,6 +20,8 @@ struct Slot {
     name: String,
     dims: Vec<usize>,
     decay: bool,
+    /// Share of the learning rate.
+    share: f64,
     m: Vec<f32>,
     v: Vec<f32>,
 }
@@ -56,10 +58,12 @@ struct Factors {
 impl AdamW {
     /// Zero moments for the trainable variables of `params`.
     pub(crate) fn new(params: &Params, cfg: &TrainConfig) -> Self {
-        let slots = params.trainable().map(|p| Slot {
+        let shares = super::depth::shares(params, cfg.layer_decay);
+        let slots = params.trainable().zip(shares).map(|(p, share)| Slot {
             name: p.name.clone(),
             dims: p.var.dims().to_vec(),
             decay: p.decay,
+            share,
             m: vec![0.0; p.var.elem_count()],
             v: vec![0.0; p.var.elem_count()],
         });
@@ -105,7 +109,7 @@ impl AdamW {
         } else {
             1.0
         };
-        let factors = |decay: bool| Factors {
+        let factors = |decay: bool, lr: f64| Factors {
             scale: scale as f32,
             beta1: self.beta1 as f32,
             beta2: self.beta2 as f32,
@@ -120,12 +124,11 @@ impl AdamW {
             root: (1.0 / (1.0 - self.beta2.powi(t)).sqrt()) as f32,
             eps: self.eps as f32,
         };
-        let (decayed, plain) = (factors(true), factors(false));
         for ((p, slot), grad) in params.trainable().zip(&mut self.slots).zip(&flat) {
             let Some(grad) = grad else { continue };
             let op = Update {
                 moments: Mutex::new((&mut slot.m, &mut slot.v)),
-                factors: if slot.decay { decayed } else { plain },
+                factors: factors(slot.decay, lr * slot.share),
             };
             p.var.as_tensor().inplace_op2(grad, &op)?;
         }

@@ -1,7 +1,11 @@
-//! AdamW with decay groups, clipping by global norm, and the learning-rate schedule.
+//! AdamW with decay groups and layer-wise rates, clipping by global norm, the learning-rate
+//! schedule, and the moving average of the weights.
 
 mod adamw;
+mod average;
+mod depth;
 mod schedule;
 
 pub(crate) use adamw::AdamW;
+pub(crate) use average::Average;
 pub(crate) use schedule::Schedule;

@@ -4,7 +4,7 @@ use mmpipe_train::{
     ClassWeights, Ended, ModelKind, Select, Silent, Size, TrainConfig, fit, predict,
 };
 
-use crate::toys::{accuracy, by_trial, rhythms, small, weights};
+use crate::toys::{accuracy, by_trial, rhythms, small, two_montages, weights};
 
 #[test]
 fn eegnet_learns_a_rhythm_and_says_how() {
@@ -129,19 +129,7 @@ fn patience_ends_training_and_the_best_is_what_is_asked() {
 
 #[test]
 fn mindmix_takes_several_montages_in_one_batch() {
-    let mut source = rhythms(1, 4, 4, 3);
-    source
-        .montages
-        .push(vec!["Cz".into(), "Pz".into(), "EXG1".into()]);
-    // 400 samples: two patches of a second at 200 Hz.
-    (source.n_times, source.sfreq) = (400, 200.0);
-    for (i, eeg) in source.eeg.iter_mut().enumerate() {
-        let montage = i % 2;
-        source.metas[i].montage = montage;
-        let channels = source.montages[montage].len();
-        *eeg = eeg.iter().cycle().take(channels * 400).copied().collect();
-        source.scale[i].truncate(channels);
-    }
+    let source = two_montages(4, 4, 3);
     let cfg = TrainConfig {
         size: Size::Tiny,
         epochs: 1,

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use mmpipe_train::{Error, Fold, Silent, Source, TrainConfig, fit, predict};
+use mmpipe_train::{Error, Fold, ModelKind, Silent, Size, Source, TrainConfig, fit, predict};
 
 use crate::matching::matcher;
-use crate::toys::{Noise, StopAfter, by_trial, rhythms, small, two_talkers, weights};
+use crate::toys::{Noise, StopAfter, by_trial, rhythms, small, two_montages, two_talkers, weights};
 
 /// Stop after random numbers of steps until it is done; at most `most` steps a sitting.
 fn in_sittings(
@@ -142,4 +142,89 @@ fn another_run_is_not_continued() {
     std::fs::write(state.join("state.json"), b"{").unwrap();
     let err = fit(&source, &fold, &cfg, dir.path(), &Silent).unwrap_err();
     assert!(err.to_string().contains("state.json"), "{err}");
+}
+
+#[test]
+fn averages_parts_and_layers_continue_to_the_bit() {
+    let source = two_montages(8, 6, 14);
+    let fold = by_trial(&source, 6, 1);
+    let cfg = TrainConfig {
+        size: Size::Tiny,
+        epochs: 2,
+        batch: 8,
+        micro_batch: 3,
+        ema: 0.9,
+        layer_decay: 0.7,
+        ..TrainConfig::for_model(ModelKind::Mindmix)
+    };
+    check(&source, &fold, &cfg, 4);
+}
+
+/// A batch in parts is the same step as the batch at once, up to rounding.
+#[test]
+fn parts_of_a_batch_make_the_same_step() {
+    let source = two_montages(8, 6, 15);
+    let fold = by_trial(&source, 6, 1);
+    let cfg = TrainConfig {
+        size: Size::Tiny,
+        epochs: 2,
+        batch: 8,
+        dropout: Some(0.0),
+        drop_path: Some(0.0),
+        ..TrainConfig::for_model(ModelKind::Mindmix)
+    };
+    let losses = |micro_batch: usize| -> Vec<f64> {
+        let dir = tempfile::tempdir().unwrap();
+        let cfg = TrainConfig {
+            micro_batch,
+            ..cfg.clone()
+        };
+        fit(&source, &fold, &cfg, dir.path(), &Silent)
+            .unwrap()
+            .history
+            .iter()
+            .flat_map(|h| [h.train_loss, h.val_loss.unwrap()])
+            .collect()
+    };
+    let (whole, parts) = (losses(0), losses(3));
+    for (a, b) in whole.iter().zip(&parts) {
+        assert!((a - b).abs() < 1e-4, "{whole:?} {parts:?}");
+    }
+    assert!(whole[0] != whole[2], "{whole:?}");
+}
+
+/// The average is what is validated, asked and stored beside the weights.
+#[test]
+fn the_average_of_the_weights_is_asked() {
+    let source = rhythms(1, 8, 6, 16);
+    let fold = by_trial(&source, 6, 1);
+    let ask = |ema: f64| {
+        let cfg = TrainConfig {
+            epochs: 2,
+            ema,
+            ..small()
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let report = fit(&source, &fold, &cfg, dir.path(), &Silent).unwrap();
+        let scores = predict(&source, &fold.test, &cfg, dir.path(), None).unwrap();
+        (
+            report
+                .history
+                .iter()
+                .map(|h| h.train_loss)
+                .collect::<Vec<_>>(),
+            report
+                .history
+                .iter()
+                .map(|h| h.val_loss)
+                .collect::<Vec<_>>(),
+            scores.into_iter().map(|p| p.scores).collect::<Vec<_>>(),
+            weights(dir.path()),
+        )
+    };
+    let (plain, averaged) = (ask(0.0), ask(0.95));
+    assert_eq!(plain.0, averaged.0, "training does not see the average");
+    assert_eq!(plain.3, averaged.3);
+    assert_ne!(plain.1, averaged.1);
+    assert_ne!(plain.2, averaged.2);
 }

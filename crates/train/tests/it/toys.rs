@@ -74,6 +74,24 @@ pub(crate) fn rhythms(subjects: usize, trials: usize, epochs: usize, seed: u64) 
     s
 }
 
+/// As [`rhythms`] of one subject, 400 samples at 200 Hz (two patches of a second), every other
+/// epoch from another montage.
+pub(crate) fn two_montages(trials: usize, epochs: usize, seed: u64) -> MemorySource {
+    let mut source = rhythms(1, trials, epochs, seed);
+    source
+        .montages
+        .push(vec!["Cz".into(), "Pz".into(), "EXG1".into()]);
+    (source.n_times, source.sfreq) = (400, 200.0);
+    for (i, eeg) in source.eeg.iter_mut().enumerate() {
+        let montage = i % 2;
+        source.metas[i].montage = montage;
+        let channels = source.montages[montage].len();
+        *eeg = eeg.iter().cycle().take(channels * 400).copied().collect();
+        source.scale[i].truncate(channels);
+    }
+    source
+}
+
 /// Sounds that [`two_talkers`] draws from.
 const POOL: usize = 12;
 
