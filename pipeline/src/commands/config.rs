@@ -15,7 +15,7 @@ use crate::context::Context;
 use crate::render::{self, Table as TextTable};
 
 /// Settings that a model may leave to itself: absent in the defaults, settable all the same.
-const OPTIONAL: [(&str, f64); 1] = [("train.dropout", 0.5)];
+const OPTIONAL: [(&str, f64); 2] = [("train.dropout", 0.5), ("train.drop_path", 0.1)];
 
 pub(crate) fn run(ctx: &Context, args: &ConfigArgs) -> Result<Status> {
     let ConfigAction::Show { origin, model, set } = &args.action;
