@@ -10,8 +10,11 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+mod caps;
 mod other;
 mod sockets;
+
+pub use caps::{Cap, CapPlace};
 
 /// Kinds a channel can be of, as written in the table `channels`.
 pub const KINDS: &[&str] = &[
@@ -25,6 +28,7 @@ pub const KINDS: &[&str] = &[
     "gsr",
     "trigger",
     "annotation",
+    "audio",
     "misc",
     "dummy",
 ];

@@ -78,6 +78,22 @@ pub enum Error {
         /// How many files there are, and a few of their names.
         found: String,
     },
+    /// The layout of the files is not known, and no mapping file says it.
+    #[error(
+        "{dataset}: how its files are laid out is not published, so a mapping file is needed \
+         (--mapping FILE) that says {needs}\n{} holds {found}",
+        path.display()
+    )]
+    MappingNeeded {
+        /// The data set.
+        dataset: String,
+        /// What the mapping must say.
+        needs: String,
+        /// The raw folder.
+        path: PathBuf,
+        /// What was found in it, one line a file.
+        found: String,
+    },
     /// The filter names subjects that the raw folder does not hold.
     #[error("no recording of subject {asked} in {}; the folder holds {found}", path.display())]
     UnknownSubjects {
@@ -87,6 +103,28 @@ pub enum Error {
         asked: String,
         /// The subjects found.
         found: String,
+    },
+    /// A sound inside a file of named arrays cannot be read.
+    #[error("{}: {place}: {detail}", path.display())]
+    Sound {
+        /// The file.
+        path: PathBuf,
+        /// The expression that leads to the sound.
+        place: String,
+        /// What was expected and what was found.
+        detail: String,
+    },
+    /// An array has fewer channels than the sound's number.
+    #[error("{}: {place}: expected a channel number {row}, found {rows} channels", path.display())]
+    SoundRow {
+        /// The file.
+        path: PathBuf,
+        /// The expression that leads to the array.
+        place: String,
+        /// The channel asked for, from 1.
+        row: u32,
+        /// How many there are.
+        rows: usize,
     },
     /// A file or folder cannot be read.
     #[error("{}: {source}", path.display())]

@@ -16,7 +16,11 @@ mod error;
 pub mod manifest;
 pub mod registry;
 mod scan;
+mod sound;
+mod stimulus;
 
 pub use error::{Error, Result};
 pub use manifest::Manifest;
-pub use scan::{Filter, Part, Raw, Scan, open_part, scan, scan_bids, scan_raw};
+pub use scan::{Filter, Part, Raw, Scan, SoundPart, open_part, scan, scan_bids, scan_raw};
+pub use sound::{Sound, open_sound};
+pub use stimulus::StimulusRef;

@@ -30,14 +30,18 @@ use serde::de::{Deserializer, Error as _};
 mod channels;
 mod check;
 mod known;
+mod mapping;
 mod parts;
+mod sounds;
 
 pub use channels::{
     ChannelRules, Derivations, DropRule, Keep, KindRule, ListWhen, PositionList, Rates,
 };
 pub use known::{Action, Difference, Fault, Open};
+pub use mapping::MappingNeed;
 pub use mmpipe_sidecars::Format;
 pub use parts::{PartRule, TreeTable};
+pub use sounds::{Baseline, SoundKind, SoundOrientation, SoundRule, SoundTree, TriggerRule};
 
 /// One data set: identity, files, channels, trials, and what is known to be wrong with it.
 #[derive(Debug, Clone, Deserialize)]
@@ -66,6 +70,9 @@ pub struct Manifest {
     /// What a complete raw folder holds.
     #[serde(default)]
     pub expected: Expected,
+    /// Where the layout of the files is not known: what a mapping file must say of it (see
+    /// [`Manifest::mapped`]).
+    pub mapping: Option<MappingNeed>,
     /// How files relate to each other.
     #[serde(default)]
     pub layout: Layout,
@@ -87,10 +94,17 @@ pub struct Manifest {
     /// Small variables of such files that become tables.
     #[serde(default)]
     pub tables: Vec<TreeTable>,
+    /// Sounds inside files of named arrays.
+    #[serde(default)]
+    pub sounds: Vec<SoundRule>,
+    /// Channels that hold triggers.
+    #[serde(default)]
+    pub triggers: Vec<TriggerRule>,
     /// Class names; the index is the class.
     #[serde(default)]
     pub labels: Vec<String>,
-    /// The trials query.
+    /// The trials query; only with [`Manifest::mapping`] it may be absent (empty).
+    #[serde(default)]
     pub trials: Query,
     /// The intervals query: labels over the time of a recording, for trials without one.
     pub intervals: Option<Query>,
@@ -293,7 +307,7 @@ pub struct SideCar {
 }
 
 /// An SQL query.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Query {
     /// The query text; the tables are described at [`Scan`](crate::Scan).

@@ -12,13 +12,16 @@ mod bids;
 mod channels;
 mod classify;
 mod events;
+mod look;
 mod note;
 mod output;
 mod parts;
 mod run;
 mod side_car;
+mod sounds;
 mod tables;
 mod tree_tables;
+mod triggers;
 mod walk;
 
 /// What is known of a raw folder before any sample is read.
@@ -29,11 +32,13 @@ mod walk;
 ///   `container` utf8, `bytes` i64, `sfreq` f64 (of the EEG), `n_channels` i32 (signals in the
 ///   file), `seconds` f64, `start_time` utf8 (ISO 8601, local, as the file gives it),
 ///   `status` (`ok`, `rejected`, `side-car`, `stimulus`, `ignored`), `reason` utf8.
-/// - `events`: `path, onset` f64, `duration` f64, `value, trial_type, channel, source` (`file`
-///   or `events.tsv`), and the other columns of events.tsv as utf8. An annotation of the file
-///   has its text in `value`.
+/// - `events`: `path, onset` f64, `duration` f64, `value, trial_type, channel, source` (`file`,
+///   `events.tsv` or `trigger`), and the other columns of events.tsv as utf8. An annotation of the
+///   file has its text in `value`; a trigger the step in `value`, its channel in `channel` and
+///   the number of its first sample in `sample`.
 /// - `channels`: `path, channel` i32, `raw_name, kind, name, unit, to_microvolts` f64, `sfreq`
-///   f64, `keep` bool, `reason, x, y, z` f32 (measured, m), `coordinate_system`.
+///   f64, `keep` bool, `reason, x, y, z` f32 (measured, m), `distance` f32 (mm, from the sensor of
+///   a numbered cap to the 10-05 place that names it), `coordinate_system`.
 /// - `diagnostics`: `path, severity` (`note`, `warning`, `damaged`), `code, message`.
 /// - one table a side-car rule and one a `[[tables]]` rule, all text; for BIDS also `participants`, `scans`, `sessions`, `eeg_json`,
 ///   `events_json` and `trial_types`.
@@ -57,6 +62,9 @@ pub struct Scan {
     pub mixed_rates: bool,
     /// Recordings that are parts of files, by their path in the tables.
     pub parts: BTreeMap<String, Part>,
+    /// Sounds that are arrays inside files, by their path in the tables. All have the status
+    /// `stimulus`; a stimulus that is not here is a sound file.
+    pub sounds: BTreeMap<String, SoundPart>,
     /// Where files lie that are not below the raw folder, by their path in the tables: members
     /// of archives.
     pub places: BTreeMap<String, PathBuf>,
@@ -69,6 +77,17 @@ pub struct Part {
     pub file: String,
     /// Where in it, as JSON for [`open_part`](crate::open_part).
     pub tree: String,
+}
+
+/// A sound that is an array inside a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SoundPart {
+    /// The file, below the raw folder.
+    pub file: String,
+    /// Where in it, as JSON for [`open_sound`](crate::open_sound).
+    pub tree: String,
+    /// Whether it is an envelope, which cannot be heard.
+    pub envelope: bool,
 }
 
 impl Scan {
@@ -87,6 +106,7 @@ pub struct Filter {
 }
 
 pub use archives::Raw;
+pub(crate) use note::without_path;
 pub use parts::open as open_part;
 
 /// Factor from a unit to µV; `None` when it is no voltage.

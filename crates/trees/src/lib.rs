@@ -17,5 +17,5 @@ pub mod write;
 
 pub use error::{Error, Result};
 pub use open::open;
-pub use select::select;
+pub use select::{Place, places, select};
 pub use tree::{Class, Container, Note, Tree, Var};

@@ -2,6 +2,8 @@
 //!
 //! `name`, then any of `.field`, `{n}` (element of a cell array), `(n)` (element of a struct
 //! array), each from 1 as MATLAB counts, in linear order; `{*}` and `(*)` take every element.
+//! `.*` takes every field of a struct or member of a group, and `*` in place of the name every
+//! variable; what has no fields gives none.
 //! A field asked of a struct array of one element needs no `(1)`; of several, all are taken.
 //! An HDF5 group is a struct: `nfo.fs`. A variable's own name may hold dots and brackets (NumPy
 //! archives, columns of tables): the longest name that fits is taken.
@@ -16,6 +18,7 @@ const MOST: usize = 1 << 20;
 
 enum Step<'a> {
     Field(&'a str),
+    Members,
     Cell(Option<u64>),
     Element(Option<u64>),
 }
@@ -27,6 +30,55 @@ enum Step<'a> {
 /// wildcard over nothing gives nothing instead); [`Error::Kind`] when a step does not suit what
 /// it is applied to; [`Error::Range`] beyond a million results.
 pub fn select(tree: &dyn Tree, expression: &str) -> Result<Vec<Var>> {
+    let found = walk(tree, expression, false)?;
+    Ok(found.into_iter().map(|f| f.var).collect())
+}
+
+/// One of the places that an expression with wildcards leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The expression without wildcards that leads to it: `data{3}`.
+    pub place: String,
+    /// What each wildcard stands for there, in their order: the name of a member, or the number
+    /// of an element from 1.
+    pub met: Vec<String>,
+}
+
+/// The places that `expression` leads to, in linear order of its wildcards. Elements of struct
+/// arrays are places too where the container cannot give them as a variable.
+///
+/// # Errors
+/// As [`select`].
+pub fn places(tree: &dyn Tree, expression: &str) -> Result<Vec<Place>> {
+    let found = walk(tree, expression, true)?;
+    let place = |f: Found| Place {
+        place: match f.element {
+            Some(i) => format!("{}({})", f.var.place, i.saturating_add(1)),
+            None => f.var.place,
+        },
+        met: f.met,
+    };
+    Ok(found.into_iter().map(place).collect())
+}
+
+/// A variable and, for a struct array, the element that the next field is taken of.
+#[derive(Clone)]
+struct Found {
+    var: Var,
+    element: Option<u64>,
+    met: Vec<String>,
+}
+
+impl Found {
+    /// What is found one step further on; `met` where the step is a wildcard.
+    fn next(&self, var: Var, element: Option<u64>, met: Option<String>) -> Found {
+        let met = self.met.iter().cloned().chain(met).collect();
+        Found { var, element, met }
+    }
+}
+
+/// Goes all steps; with `places` the elements of a last `(n)` are not asked of the container.
+fn walk(tree: &dyn Tree, expression: &str, places: bool) -> Result<Vec<Found>> {
     let variables = tree.variables();
     let fits = |name: &str| {
         let rest = expression.strip_prefix(name);
@@ -35,33 +87,59 @@ pub fn select(tree: &dyn Tree, expression: &str) -> Result<Vec<Var>> {
     let known = variables.iter().filter(|v| fits(&v.place));
     let known = known.max_by_key(|v| v.place.len());
     let (name, steps) = parse(tree.path(), expression, known.map(|v| v.place.len()))?;
-    let Some(var) = known else {
-        let there: Vec<&str> = variables
-            .iter()
-            .take(12)
-            .map(|v| v.place.as_str())
-            .collect();
-        return Err(Error::Absent {
-            path: tree.path().to_path_buf(),
-            place: name.to_owned(),
-            message: format!(
-                "no such variable; of {} the first are {}",
-                variables.len(),
-                there.join(", ")
-            ),
-        });
+    let start = |var: &Var, met: Vec<String>| Found {
+        var: var.clone(),
+        element: None,
+        met,
     };
-    // A variable and, for a struct array, the element that the next field is taken of.
-    let mut found: Vec<(Var, Option<u64>)> = vec![(var.clone(), None)];
+    let mut found: Vec<Found> = match known {
+        Some(var) => vec![start(var, Vec::new())],
+        None if name == "*" => {
+            let all = variables.iter();
+            all.map(|v| start(v, vec![v.place.clone()])).collect()
+        }
+        None => {
+            let there: Vec<&str> = variables
+                .iter()
+                .take(12)
+                .map(|v| v.place.as_str())
+                .collect();
+            return Err(Error::Absent {
+                path: tree.path().to_path_buf(),
+                place: name.to_owned(),
+                message: format!(
+                    "no such variable; of {} the first are {}",
+                    variables.len(),
+                    there.join(", ")
+                ),
+            });
+        }
+    };
     for (k, step) in steps.iter().enumerate() {
-        let field_follows = matches!(steps.get(k + 1), Some(Step::Field(_)));
+        let bare = match steps.get(k + 1) {
+            Some(next) => matches!(next, Step::Field(_) | Step::Members),
+            None => places,
+        };
         let mut next = Vec::new();
-        for (var, element) in &found {
+        for from in &found {
+            let var = &from.var;
             match step {
-                Step::Field(field) => fields(tree, var, *element, field, &mut next)?,
+                Step::Field(field) => {
+                    for i in taken(from) {
+                        next.push(from.next(field_of(tree, var, i, field)?, None, None));
+                    }
+                }
+                Step::Members => {
+                    for i in taken(from) {
+                        for field in &var.fields {
+                            let member = field_of(tree, var, i, field)?;
+                            next.push(from.next(member, None, Some(field.clone())));
+                        }
+                    }
+                }
                 Step::Cell(at) => {
                     for i in indices(tree.path(), var, *at)? {
-                        next.push((tree.cell(var, i)?, None));
+                        next.push(from.next(tree.cell(var, i)?, None, numbered(*at, i)));
                     }
                 }
                 Step::Element(at) => {
@@ -74,9 +152,10 @@ pub fn select(tree: &dyn Tree, expression: &str) -> Result<Vec<Var>> {
                         });
                     }
                     for i in indices(tree.path(), var, *at)? {
-                        next.push(match field_follows {
-                            true => (var.clone(), Some(i)),
-                            false => (tree.element(var, i)?, None),
+                        let met = numbered(*at, i);
+                        next.push(match bare {
+                            true => from.next(var.clone(), Some(i), met),
+                            false => from.next(tree.element(var, i)?, None, met),
                         });
                     }
                 }
@@ -91,33 +170,31 @@ pub fn select(tree: &dyn Tree, expression: &str) -> Result<Vec<Var>> {
         }
         found = next;
     }
-    Ok(found.into_iter().map(|(var, _)| var).collect())
+    Ok(found)
 }
 
-fn fields(
-    tree: &dyn Tree,
-    var: &Var,
-    element: Option<u64>,
-    field: &str,
-    next: &mut Vec<(Var, Option<u64>)>,
-) -> Result<()> {
-    let elements = match element {
-        Some(i) => i..i + 1,
-        None => 0..var.len().min(MOST as u64 + 1),
-    };
-    for i in elements {
-        match tree.field(var, i, field)? {
-            Some(found) => next.push((found, None)),
-            None => {
-                return Err(Error::Absent {
-                    path: tree.path().to_path_buf(),
-                    place: var.place.clone(),
-                    message: format!("no field {field:?}; there are {}", var.fields.join(", ")),
-                });
-            }
-        }
+/// What a wildcard over elements met.
+fn numbered(at: Option<u64>, i: u64) -> Option<String> {
+    at.is_none().then(|| i.saturating_add(1).to_string())
+}
+
+/// The elements that a field is taken of.
+fn taken(from: &Found) -> std::ops::Range<u64> {
+    match from.element {
+        Some(i) => i..i.saturating_add(1),
+        None => 0..from.var.len().min(MOST as u64 + 1),
     }
-    Ok(())
+}
+
+fn field_of(tree: &dyn Tree, var: &Var, element: u64, field: &str) -> Result<Var> {
+    match tree.field(var, element, field)? {
+        Some(found) => Ok(found),
+        None => Err(Error::Absent {
+            path: tree.path().to_path_buf(),
+            place: var.place.clone(),
+            message: format!("no field {field:?}; there are {}", var.fields.join(", ")),
+        }),
+    }
 }
 
 fn indices(path: &Path, var: &Var, at: Option<u64>) -> Result<std::ops::Range<u64>> {
@@ -160,7 +237,10 @@ fn parse<'a>(
             if field.is_empty() {
                 return Err(wrong(at + 1, "expected a field's name after the dot"));
             }
-            steps.push(Step::Field(field));
+            steps.push(match field {
+                "*" => Step::Members,
+                field => Step::Field(field),
+            });
             at = end;
             continue;
         }

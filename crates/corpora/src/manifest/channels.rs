@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::Pattern;
+use crate::electrodes::Cap;
 
 /// What to do with a doubtful channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -27,7 +28,7 @@ impl Keep {
 }
 
 /// Rules from raw labels to channels. Applied in this order: position list, rename, prefixes
-/// and suffixes, the electrode dictionary, kinds, drop, pairs, repeats, rates.
+/// and suffixes, the cap's layout, the electrode dictionary, kinds, drop, pairs, repeats, rates.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChannelRules {
@@ -47,9 +48,14 @@ pub struct ChannelRules {
     /// Raw label to new label (exact match).
     #[serde(default)]
     pub rename: BTreeMap<String, String>,
+    /// The cap whose sensors the labels number; each is called by the 10-05 place next to it.
+    pub layout: Option<Cap>,
     /// Channels to drop, each with its reason.
     #[serde(default)]
     pub drop: Vec<DropRule>,
+    /// Raw labels of channels that hold a copy of the sound (exact match): no EEG, kind `audio`.
+    #[serde(default)]
+    pub audio_copy: Vec<String>,
     /// Kinds by label, for labels that do not say themselves.
     #[serde(default)]
     pub kinds: Vec<KindRule>,
@@ -130,7 +136,9 @@ impl Default for ChannelRules {
             strip_prefix: Vec::new(),
             strip_suffix: Vec::new(),
             rename: BTreeMap::new(),
+            layout: None,
             drop: Vec::new(),
+            audio_copy: Vec::new(),
             kinds: Vec::new(),
             unknown: Keep::Drop,
             references: Keep::Drop,

@@ -1,5 +1,7 @@
 //! Checks of a manifest that its types cannot express.
 
+mod arrays;
+
 use super::{Action, FileKind, Layout, Manifest, Pattern};
 use crate::electrodes::KINDS;
 use crate::{Error, Result};
@@ -40,7 +42,14 @@ pub(super) fn check(m: &Manifest, file: &str) -> Result<()> {
             );
         }
     }
-    if m.layout == Layout::Plain && m.files.iter().all(|f| f.kind != FileKind::Signal) {
+    if m.mapping.as_ref().is_some_and(|n| blank(Some(&n.needs))) {
+        return fail(
+            "mapping.needs".into(),
+            "expected what a mapping file must say, found nothing".into(),
+        );
+    }
+    let mapped = m.mapping.is_none();
+    if mapped && m.layout == Layout::Plain && m.files.iter().all(|f| f.kind != FileKind::Signal) {
         return fail(
             "files".into(),
             "expected at least one rule with kind = \"signal\", found none".into(),
@@ -98,36 +107,7 @@ pub(super) fn check(m: &Manifest, file: &str) -> Result<()> {
             );
         }
     }
-    for (i, part) in m.parts.iter().enumerate() {
-        if let Some(column) = part.set.keys().find(|c| FILE_COLUMNS.contains(&c.as_str())) {
-            return fail(
-                format!("parts[{i}].set"),
-                format!("`{column}` is a column of the table files already"),
-            );
-        }
-        let name = part.part.as_deref();
-        if name.is_some_and(|n| n.is_empty() || n.contains(['#', '/'])) {
-            return fail(
-                format!("parts[{i}].part"),
-                "expected a name without # and /".into(),
-            );
-        }
-        if part.each.is_none() && name.is_some_and(|n| n.contains('$')) {
-            return fail(
-                format!("parts[{i}].part"),
-                "expected a name without $, which stands for the number of an element of `each`"
-                    .into(),
-            );
-        }
-        each(file, &format!("parts[{i}].each"), part.each.as_deref())?;
-        if part.each.is_some() != part.tree.eeg.iter().any(|e| e.contains('$')) {
-            return fail(
-                format!("parts[{i}].tree.eeg"),
-                "expected $, which stands for the element, together with `each`, and nowhere else"
-                    .into(),
-            );
-        }
-    }
+    arrays::check(m, file)?;
     for (i, table) in m.tables.iter().enumerate() {
         let taken = m.side_cars.iter().map(|s| &s.table);
         let taken = taken.chain(m.tables[..i].iter().map(|t| &t.table));
@@ -159,7 +139,7 @@ pub(super) fn check(m: &Manifest, file: &str) -> Result<()> {
                 );
             }
         }
-        each(file, &format!("tables[{i}].each"), table.each.as_deref())?;
+        arrays::each(file, &format!("tables[{i}].each"), table.each.as_deref())?;
     }
     for (i, open) in m.open.iter().enumerate() {
         let texts = [
@@ -195,7 +175,7 @@ pub(super) fn check(m: &Manifest, file: &str) -> Result<()> {
         }
     }
     let queries = [
-        ("trials.sql", Some(&m.trials)),
+        ("trials.sql", Some(&m.trials).filter(|_| mapped)),
         ("intervals.sql", m.intervals.as_ref()),
         ("streams.sql", m.streams.as_ref()),
         ("stimuli.sql", m.stimuli.as_ref()),
@@ -242,18 +222,6 @@ pub(super) fn check(m: &Manifest, file: &str) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// An expression over elements ends in a wildcard.
-fn each(file: &str, key: &str, expression: Option<&str>) -> Result<()> {
-    match expression {
-        Some(e) if !(e.ends_with("{*}") || e.ends_with("(*)")) => Err(Error::ManifestValue {
-            file: file.to_owned(),
-            key: key.to_owned(),
-            detail: format!("expected an expression that ends in {{*}} or (*), found `{e}`"),
-        }),
-        _ => Ok(()),
-    }
 }
 
 fn columns(pattern: &Pattern) -> impl Iterator<Item = &str> {

@@ -22,6 +22,8 @@ pub(super) struct Row {
     pub(super) keep: bool,
     pub(super) reason: Option<String>,
     pub(super) position: Option<[f32; 3]>,
+    /// From the sensor of a numbered cap to the place that names it, mm.
+    pub(super) distance: Option<f32>,
 }
 
 /// Applies the channel rules to a file.
@@ -40,6 +42,7 @@ pub(super) fn rows(
     let said = canonical_all(&labels);
     let mut rows = Vec::with_capacity(labels.len());
     for ((channel, label), said) in header.channels.iter().zip(&labels).zip(said) {
+        let (said, distance) = on_cap(rules, label, said);
         let declared = extras.and_then(|e| declared(e, &channel.name, &said));
         let mut row = Row {
             raw_name: channel.name.clone(),
@@ -51,6 +54,7 @@ pub(super) fn rows(
             keep: true,
             reason: None,
             position: extras.and_then(|e| position(e, &channel.name, &said)),
+            distance,
         };
         set_kind(&mut row, &said, rules, declared, path, notes);
         set_unit(&mut row, unit, declared, path, notes);
@@ -74,6 +78,24 @@ pub(super) fn rows(
         });
     }
     Ok(rows)
+}
+
+/// What the manifest's cap says of a label, and how far its place is; else what the dictionary
+/// says.
+fn on_cap(rules: &ChannelRules, label: &str, said: Electrode) -> (Electrode, Option<f32>) {
+    let Some(found) = rules.layout.and_then(|cap| cap.place(label)) else {
+        return (said, None);
+    };
+    let said = match found.name {
+        Some(name) => Electrode::Name(name),
+        None => Electrode::Unknown {
+            reason: format!(
+                "`{label}` lies {} mm from the nearest 10-05 place that no other sensor has",
+                found.mm
+            ),
+        },
+    };
+    (said, Some(found.mm))
 }
 
 /// The EEG rate of a file: the most common of its kept channels, of equals the highest.
@@ -296,6 +318,10 @@ fn judge(
         row.name = None;
         row.reason = Some(reason);
     };
+    if rules.audio_copy.contains(&row.raw_name) {
+        row.kind = "audio".into();
+        return drop(row, "holds a copy of the sound".into());
+    }
     if let Some(rule) = rules
         .drop
         .iter()

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::Filter;
 use super::walk::Found;
+use super::{Filter, SoundPart};
 use crate::manifest::{Action, Fault, FileKind, FileRule};
 
 /// What becomes of a file.
@@ -49,12 +49,45 @@ pub(super) struct File {
     pub(super) of: Option<String>,
     /// For a recording inside a file of named arrays: the file's path and where in it.
     pub(super) part: Option<(String, String)>,
+    /// For a sound inside a file of named arrays: what is known of it.
+    pub(super) sound: Option<FoundSound>,
+}
+
+/// A sound inside a file of named arrays.
+#[derive(Debug, Clone)]
+pub(super) struct FoundSound {
+    pub(super) part: SoundPart,
+    pub(super) container: String,
+    pub(super) sfreq: f64,
+    pub(super) seconds: f64,
+    pub(super) channels: usize,
 }
 
 impl File {
     /// The subject that the path names.
     pub(super) fn subject(&self) -> Option<&str> {
         self.groups.get("subject").map(String::as_str)
+    }
+
+    /// Whether it is a file itself and not a recording or sound inside one.
+    pub(super) fn is_whole(&self) -> bool {
+        let within = self
+            .part
+            .as_ref()
+            .is_some_and(|(path, _)| *path != self.path);
+        !within && self.sound.is_none()
+    }
+
+    /// Ignores a file of a subject that is not asked for; files of no subject always pass.
+    pub(super) fn keep_if_wanted(&mut self, filter: &Filter) {
+        let wanted = match (&filter.subjects, self.subject()) {
+            (Some(asked), Some(subject)) => asked.iter().any(|a| same_subject(a, subject)),
+            _ => true,
+        };
+        if !wanted {
+            self.status = Status::Ignored;
+            self.reason = Some("not among the subjects asked for".into());
+        }
     }
 
     /// Whether it is a recording to be opened.
@@ -83,21 +116,10 @@ pub(super) fn classify(
                     file.reason = Some(format!("known fault: {} ({})", fault.fault, fault.source));
                 }
             }
-            if !wanted(&file, filter) {
-                file.status = Status::Ignored;
-                file.reason = Some("not among the subjects asked for".into());
-            }
+            file.keep_if_wanted(filter);
             file
         })
         .collect()
-}
-
-/// Whether the subject filter lets a file through; files of no subject always pass.
-fn wanted(file: &File, filter: &Filter) -> bool {
-    match (&filter.subjects, file.subject()) {
-        (Some(asked), Some(subject)) => asked.iter().any(|a| same_subject(a, subject)),
-        _ => true,
-    }
 }
 
 /// Whether a subject asked for is the one a path names.
@@ -119,6 +141,7 @@ fn by_rule(found: Found, rules: &[FileRule]) -> File {
         reason: Some("no rule of the manifest matches this file".into()),
         of: None,
         part: None,
+        sound: None,
     };
     if let Some((rule, groups)) = hit {
         file.of = rule.of.as_ref().map(|of| expand(of, &groups));

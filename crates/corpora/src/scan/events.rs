@@ -10,6 +10,7 @@ use super::note::Note;
 use super::run::{Opened, header};
 use super::side_car::Cells;
 use super::tables::{Columns, TextTable, each};
+use super::triggers::Pulse;
 use crate::Result;
 use crate::manifest::FileKind;
 
@@ -46,6 +47,7 @@ pub(super) fn recording_events(
     for (file, recording) in files.iter().zip(opened) {
         let Some(recording) = recording else { continue };
         events.extend(annotations(&recording.header, &file.path));
+        events.extend(recording.triggers.iter().map(|t| trigger(&file.path, t)));
         let rows = recording.extras.as_ref().and_then(|e| e.events.as_ref());
         for (i, row) in rows.into_iter().flatten().enumerate() {
             let cell = |name: &str| {
@@ -104,6 +106,21 @@ fn annotations<'a>(header: &'a Header, path: &'a str) -> impl Iterator<Item = Ev
         source: "file",
         extra: Vec::new(),
     })
+}
+
+/// A step of a trigger channel.
+fn trigger(path: &str, (channel, pulse): &(String, Pulse)) -> Event {
+    Event {
+        path: path.to_owned(),
+        onset: Some(pulse.onset),
+        duration: pulse.duration,
+        // Minus zero is zero; the fewest digits that read back the same.
+        value: Some((pulse.value + 0.0).to_string()),
+        trial_type: None,
+        channel: Some(channel.clone()),
+        source: "trigger",
+        extra: vec![("sample".to_owned(), Some(pulse.sample.to_string()))],
+    }
 }
 
 /// Events of files that hold nothing but annotations, under the path of their recording and from

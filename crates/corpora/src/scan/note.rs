@@ -34,7 +34,7 @@ impl Note {
 }
 
 /// What an error says, without the file's path in front of it: diagnostics name it otherwise.
-pub(super) fn without_path(path: &Path, error: &impl std::fmt::Display) -> String {
+pub(crate) fn without_path(path: &Path, error: &impl std::fmt::Display) -> String {
     let text = error.to_string();
     let prefix = format!("{}: ", path.display());
     text.strip_prefix(&prefix).unwrap_or(&text).to_owned()

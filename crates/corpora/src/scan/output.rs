@@ -96,7 +96,9 @@ pub(super) fn files_table(
             }
         }
     }
-    for name in manifest.parts.iter().flat_map(|p| p.set.keys()) {
+    let parts = manifest.parts.iter().flat_map(|p| p.set.keys());
+    let sounds = manifest.sounds.iter().flat_map(|s| s.set.keys());
+    for name in parts.chain(sounds) {
         if !groups.contains(&name.as_str()) {
             groups.push(name);
         }
@@ -106,10 +108,18 @@ pub(super) fn files_table(
         table = table.text(name, files.iter().map(|f| f.groups.get(name)));
     }
     let headers = || opened.iter().map(|o| o.as_ref().map(|o| &o.header));
+    // What is known of a recording by its header is known of a sound inside a file, too.
+    let either = || {
+        let sounds = files.iter().map(|f| f.sound.as_ref());
+        headers().zip(sounds)
+    };
     table
         .text(
             "container",
-            headers().map(|h| h.map(|h| h.container.to_string())),
+            either().map(|(h, s)| {
+                let header = h.map(|h| h.container.to_string());
+                header.or_else(|| s.map(|s| s.container.clone()))
+            }),
         )
         .i64(
             "bytes",
@@ -120,15 +130,22 @@ pub(super) fn files_table(
         )
         .f64(
             "sfreq",
-            opened
-                .iter()
-                .map(|o| o.as_ref().and_then(|o| channels::sfreq(&o.rows))),
+            opened.iter().zip(files).map(|(o, f)| {
+                let eeg = o.as_ref().and_then(|o| channels::sfreq(&o.rows));
+                eeg.or(f.sound.as_ref().map(|s| s.sfreq))
+            }),
         )
         .i32(
             "n_channels",
-            headers().map(|h| i32::try_from(h?.channels.len()).ok()),
+            either().map(|(h, s)| {
+                let channels = h.map(|h| h.channels.len()).or(s.map(|s| s.channels));
+                i32::try_from(channels?).ok()
+            }),
         )
-        .f64("seconds", headers().map(|h| h.map(|h| h.seconds)))
+        .f64(
+            "seconds",
+            either().map(|(h, s)| h.map(|h| h.seconds).or(s.map(|s| s.seconds))),
+        )
         .text(
             "start_time",
             headers().map(|h| h.and_then(|h| h.start.as_ref())),
@@ -182,6 +199,7 @@ pub(super) fn channels_table(
         .f32("x", axis(0))
         .f32("y", axis(1))
         .f32("z", axis(2))
+        .f32("distance", rows.iter().map(|(_, _, r, _)| r.distance))
         .text(
             "coordinate_system",
             rows.iter().map(|(_, _, r, system)| r.position.and(*system)),

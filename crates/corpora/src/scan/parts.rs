@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use mmpipe_formats::Recording;
-use mmpipe_formats::tree::{Names, Number, TreeSpec};
-use mmpipe_trees::{Class, Tree};
+use mmpipe_formats::tree::{Names, Number, TreeSpec, share};
+use mmpipe_trees::{Tree, places};
 
-use super::Part;
 use super::classify::{File, Status};
 use super::note::without_path;
+use super::{Filter, Part};
 use crate::manifest::{FileKind, Manifest, PartRule};
 
 /// Most elements of one `each`.
@@ -24,51 +24,78 @@ pub fn open(path: &Path, tree: &str) -> Result<Box<dyn Recording>, String> {
     mmpipe_formats::tree::open_tree(path, &spec).map_err(|e| without_path(path, &e))
 }
 
-/// The places of all elements that `each` leads to, in order; from 1 they are numbered.
-///
-/// # Errors
-/// What is wrong, without the path; also when there is no element.
-pub(super) fn elements(tree: &dyn Tree, each: &str) -> Result<Vec<String>, String> {
-    let (list, open, close, class) = match (each.strip_suffix("{*}"), each.strip_suffix("(*)")) {
-        (Some(list), _) => (list, '{', '}', Class::Cell),
-        (None, Some(list)) => (list, '(', ')', Class::Struct),
-        (None, None) => return Err(format!("{each}: expected {{*}} or (*) at the end")),
-    };
-    let lists = mmpipe_trees::select(tree, list).map_err(|e| without_path(tree.path(), &e))?;
-    let mut out = Vec::new();
-    for list in lists {
-        if list.class != class {
-            return Err(format!(
-                "{}: expected a {} array, found {:?}",
-                list.place,
-                if class == Class::Cell {
-                    "cell"
-                } else {
-                    "struct"
-                },
-                list.class
-            ));
-        }
-        if list.len() > (MOST - out.len()) as u64 {
-            return Err(format!("{each}: more than {MOST} elements"));
-        }
-        out.extend((1..=list.len()).map(|i| format!("{}{open}{i}{close}", list.place)));
+/// One of the places that `each` leads to.
+#[derive(Debug, Clone)]
+pub(super) struct Element {
+    /// Where it is.
+    pub(super) place: String,
+    /// Its number, from 1.
+    pub(super) number: usize,
+    /// What each wildcard is there.
+    met: Vec<String>,
+}
+
+impl Element {
+    /// Puts the place into `$`, and what wildcards are into `$1`, `$2`, ...
+    pub(super) fn expression(&self, template: &str) -> String {
+        self.put(template, &self.place)
     }
-    match out.is_empty() {
-        true => Err(format!("{each}: no element")),
-        false => Ok(out),
+
+    /// Puts the number into `$`, and what wildcards are into `$1`, `$2`, ...
+    pub(super) fn text(&self, template: &str) -> String {
+        self.put(template, &self.number.to_string())
+    }
+
+    fn put(&self, template: &str, whole: &str) -> String {
+        let mut out = String::with_capacity(template.len() + whole.len());
+        let mut rest = template;
+        while let Some((before, after)) = rest.split_once('$') {
+            out.push_str(before);
+            let digit = after.chars().next().and_then(|c| c.to_digit(10));
+            let met = digit.and_then(|k| self.met.get((k as usize).checked_sub(1)?));
+            rest = match (met, after.get(1..)) {
+                (Some(met), Some(after)) => {
+                    out.push_str(met);
+                    after
+                }
+                _ => {
+                    out.push_str(whole);
+                    after
+                }
+            };
+        }
+        out.push_str(rest);
+        out
     }
 }
 
-/// Puts the place of an element into `$`, wherever it stands.
-fn at(spec: &TreeSpec, place: &str) -> TreeSpec {
-    let put = |text: &String| text.replace('$', place);
+/// The places of all elements that `each` leads to, in order.
+///
+/// # Errors
+/// What is wrong, without the path; also when there is no element.
+pub(super) fn elements(tree: &dyn Tree, each: &str) -> Result<Vec<Element>, String> {
+    let found = places(tree, each).map_err(|e| without_path(tree.path(), &e))?;
+    match found.len() {
+        0 => Err(format!("{each}: no element")),
+        n if n > MOST => Err(format!("{each}: more than {MOST} elements")),
+        _ => Ok(found
+            .into_iter()
+            .zip(1..)
+            .map(|(found, number)| Element {
+                place: found.place,
+                number,
+                met: found.met,
+            })
+            .collect()),
+    }
+}
+
+/// Puts an element into all expressions.
+fn at(spec: &TreeSpec, element: &Element) -> TreeSpec {
+    let put = |text: &String| element.expression(text);
     TreeSpec {
         eeg: spec.eeg.iter().map(put).collect(),
-        sfreq: match &spec.sfreq {
-            Number::Literal(x) => Number::Literal(*x),
-            Number::Expression(e) => Number::Expression(put(e)),
-        },
+        sfreq: number_at(&spec.sfreq, element),
         ch_names: spec.ch_names.as_ref().map(|names| match names {
             Names::List(list) => Names::List(list.clone()),
             Names::Expression(e) => Names::Expression(put(e)),
@@ -78,8 +105,30 @@ fn at(spec: &TreeSpec, place: &str) -> TreeSpec {
     }
 }
 
+/// Puts an element into an expression that gives a number.
+pub(super) fn number_at(number: &Number, element: &Element) -> Number {
+    match number {
+        Number::Literal(x) => Number::Literal(*x),
+        Number::Expression(e) => Number::Expression(element.expression(e)),
+    }
+}
+
+/// Columns that a rule sets, with the element put in.
+pub(super) fn set(
+    columns: &BTreeMap<String, String>,
+    element: Option<&Element>,
+) -> impl Iterator<Item = (String, String)> {
+    columns.iter().map(move |(column, value)| {
+        let value = match element {
+            Some(element) => element.text(value),
+            None => value.clone(),
+        };
+        (column.clone(), value)
+    })
+}
+
 /// Puts in place of a file with parts the file as a side-car and after it its recordings.
-pub(super) fn split(files: Vec<File>, manifest: &Manifest) -> Vec<File> {
+pub(super) fn split(files: Vec<File>, manifest: &Manifest, filter: &Filter) -> Vec<File> {
     let mut out = Vec::with_capacity(files.len());
     for mut file in files {
         let rules: Vec<&PartRule> = manifest
@@ -100,6 +149,7 @@ pub(super) fn split(files: Vec<File>, manifest: &Manifest) -> Vec<File> {
         }
         let mut seen = BTreeSet::new();
         for part in &mut parts {
+            part.keep_if_wanted(filter);
             if !seen.insert(part.path.clone()) {
                 part.status = Status::Rejected;
                 part.reason = Some("two rules of the manifest give this part".into());
@@ -149,15 +199,18 @@ fn recordings(file: &File, rule: &PartRule) -> Result<Vec<File>, String> {
             None,
         )]);
     }
-    let tree = mmpipe_trees::open(&file.full).map_err(|e| without_path(&file.full, &e))?;
-    let places = elements(tree.as_ref(), each)?;
-    let numbered = places.iter().zip(1_usize..);
-    numbered
-        .map(|(place, number)| {
-            let number = number.to_string();
-            let part = rule.part.as_deref().unwrap_or("$").replace('$', &number);
-            let tree = json(&at(&rule.tree, place))?;
-            Ok(recording(file, rule, Some(&part), tree, Some(&number)))
+    let tree = share(&file.full).map_err(|e| without_path(&file.full, &e))?;
+    elements(tree.as_ref(), each)?
+        .iter()
+        .map(|element| {
+            let part = element.text(rule.part.as_deref().unwrap_or("$"));
+            let tree = json(&at(&rule.tree, element))?;
+            let mut found = recording(file, rule, Some(&part), tree, Some(element));
+            if part.contains('#') {
+                found.status = Status::Rejected;
+                found.reason = Some(format!("`{part}` cannot name a recording: it has a #"));
+            }
+            Ok(found)
         })
         .collect()
 }
@@ -167,19 +220,13 @@ fn recording(
     rule: &PartRule,
     part: Option<&str>,
     tree: String,
-    number: Option<&str>,
+    element: Option<&Element>,
 ) -> File {
     let mut found = file.clone();
     if let Some(part) = part {
         found.path = format!("{}#{part}", file.path);
     }
-    for (column, value) in &rule.set {
-        let value = match number {
-            Some(number) => value.replace('$', number),
-            None => value.clone(),
-        };
-        found.groups.insert(column.clone(), value);
-    }
+    found.groups.extend(set(&rule.set, element));
     found.part = Some((file.path.clone(), tree));
     found
 }
@@ -193,4 +240,29 @@ fn rejected(file: &File, rule: &PartRule, why: String) -> File {
         found.reason = Some(why);
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_for_an_element() {
+        let element = Element {
+            place: "0001.a_b".into(),
+            number: 7,
+            met: vec!["0001".into(), "a_b".into()],
+        };
+        for (template, expression, text) in [
+            ("$.soli", "0001.a_b.soli", "7.soli"),
+            ("$1/$2", "0001/a_b", "0001/a_b"),
+            ("x$3$", "x0001.a_b30001.a_b", "x737"),
+            ("$", "0001.a_b", "7"),
+            ("plain µ", "plain µ", "plain µ"),
+            ("$µ", "0001.a_bµ", "7µ"),
+        ] {
+            assert_eq!(element.expression(template), expression);
+            assert_eq!(element.text(template), text);
+        }
+    }
 }

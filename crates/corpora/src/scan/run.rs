@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use mmpipe_formats::{Header, Severity};
+use mmpipe_formats::{Header, Recording, Severity};
 use rayon::prelude::*;
 
 use super::bids::{Extras, Index};
@@ -12,7 +12,8 @@ use super::classify::{self, File, Status};
 use super::events::{annotation_files, events_table, recording_events};
 use super::note::{Note, without_path};
 use super::output::{channels_table, files_table, json_table, notes_table, side_car_table};
-use super::{Filter, Raw, Scan, parts, tree_tables};
+use super::triggers::{self, Pulse};
+use super::{Filter, Raw, Scan, look, parts, sounds, tree_tables};
 use crate::manifest::{Action, FileKind, FileRule, Layout, Manifest, Rates, SideCar};
 use crate::{Error, Result, registry};
 
@@ -21,6 +22,8 @@ pub(super) struct Opened {
     pub(super) header: Header,
     pub(super) rows: Vec<Row>,
     pub(super) extras: Option<Extras>,
+    /// Steps of trigger channels, with the channel's label.
+    pub(super) triggers: Vec<(String, Pulse)>,
 }
 
 /// A recording or why it is rejected, and what is worth knowing either way.
@@ -30,11 +33,20 @@ type Outcome = (Result<Opened, String>, Vec<Note>);
 pub(super) fn scan(manifest: &Manifest, raw: &Raw, filter: &Filter) -> Result<Scan> {
     let (rules, side_cars) = rules(manifest)?;
     let found = raw.files(&manifest.name)?;
+    if let Some(need) = &manifest.mapping {
+        return Err(Error::MappingNeeded {
+            dataset: manifest.name.clone(),
+            needs: need.needs.trim().to_owned(),
+            path: raw.root().to_owned(),
+            found: look::describe(&found),
+        });
+    }
     let files = classify::classify(found, &rules, &manifest.faults, filter);
-    let mut files = parts::split(files, manifest);
     let mut notes = Vec::new();
+    let files = parts::split(files, manifest, filter);
+    let mut files = sounds::split(files, manifest, filter, &mut notes);
     raw.account(&mut files, &mut notes);
-    let parts = parts::list(&files);
+    let (parts, sounds) = (parts::list(&files), sounds::list(&files));
     check_signals(manifest, &rules, raw.root(), &files, filter)?;
 
     let index = (manifest.layout == Layout::Bids).then(|| Index::new(&files));
@@ -118,6 +130,7 @@ pub(super) fn scan(manifest: &Manifest, raw: &Raw, filter: &Filter) -> Result<Sc
         notes_table(&notes)?,
     ];
     all.extend(tables);
+    mmpipe_formats::tree::release();
     Ok(Scan {
         dataset: manifest.name.clone(),
         tables: all,
@@ -128,6 +141,7 @@ pub(super) fn scan(manifest: &Manifest, raw: &Raw, filter: &Filter) -> Result<Sc
         labels: manifest.labels.clone(),
         mixed_rates: manifest.channels.rates == Rates::Resample,
         parts,
+        sounds,
         places: raw.places(),
     })
 }
@@ -220,7 +234,8 @@ fn open(
     index: Option<&Index>,
     notes: &mut Vec<Note>,
 ) -> Result<Opened, String> {
-    let header = header(file)?;
+    let recording = recording(file)?;
+    let header = recording.header().clone();
     for d in &header.diagnostics {
         let severity = match d.severity {
             Severity::Note => "note",
@@ -256,21 +271,25 @@ fn open(
     if let Some(extras) = &extras {
         compare(&file.path, &header, &rows, extras, notes);
     }
+    let triggers = triggers::read(&file.path, recording.as_ref(), &manifest.triggers, notes);
     Ok(Opened {
         header,
         rows,
         extras,
+        triggers,
     })
 }
 
 /// The header of a file, or why there is none, without the path in front.
 pub(super) fn header(file: &File) -> Result<Header, String> {
-    if let Some((_, tree)) = &file.part {
-        return parts::open(&file.full, tree).map(|recording| recording.header().clone());
-    }
-    match mmpipe_formats::open(&file.full) {
-        Ok(recording) => Ok(recording.header().clone()),
-        Err(e) => Err(without_path(&file.full, &e)),
+    recording(file).map(|recording| recording.header().clone())
+}
+
+/// Opens a file or a part of one.
+fn recording(file: &File) -> Result<Box<dyn Recording>, String> {
+    match &file.part {
+        Some((_, tree)) => parts::open(&file.full, tree),
+        None => mmpipe_formats::open(&file.full).map_err(|e| without_path(&file.full, &e)),
     }
 }
 

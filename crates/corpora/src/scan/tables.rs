@@ -148,9 +148,22 @@ impl TextTable {
 
     /// As an Arrow table.
     pub(super) fn finish(self, table: &str) -> Result<(String, RecordBatch)> {
+        self.finish_counted(table, "")
+    }
+
+    /// As an Arrow table in which the column `counter` is whole numbers.
+    pub(super) fn finish_counted(
+        self,
+        table: &str,
+        counter: &str,
+    ) -> Result<(String, RecordBatch)> {
         let mut out = Columns::new(table, self.rows.len());
         for (index, column) in self.columns.iter().enumerate() {
-            out = out.text(column, self.values(index));
+            let values = self.values(index);
+            out = match column == counter {
+                true => out.i64(column, values.map(|v| v?.parse().ok())),
+                false => out.text(column, values),
+            };
         }
         out.finish()
     }

@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 
 use arrow::record_batch::RecordBatch;
+use mmpipe_formats::tree::share;
 use rayon::prelude::*;
 
 use super::classify::{File, Status};
 use super::note::{Note, without_path};
-use super::parts::elements;
+use super::parts::{Element, elements};
 use super::tables::TextTable;
 use crate::Result;
 use crate::manifest::{FileKind, TreeTable};
 
-/// Rows of one element of a file; `None` in front where the rule has no `each`.
+/// Rows of one element of a file, by its name; `None` in front where the rule has no `each`.
 type Rows = (Option<String>, Vec<Vec<Option<String>>>);
 
 /// All files of a rule as one table. What cannot be read is a diagnostic of its file.
@@ -30,9 +31,8 @@ pub(super) fn table(
     }
     // A file whose recordings are parts is there once more, as a side-car.
     let wanted = files.iter().filter(|f| {
-        let whole = f.part.as_ref().is_none_or(|(path, _)| *path == f.path);
         let used = matches!(f.status, Status::Ok | Status::SideCar);
-        whole && used && f.kind != Some(FileKind::Annotations)
+        f.is_whole() && used && f.kind != Some(FileKind::Annotations)
     });
     let found: Vec<(&File, BTreeMap<String, String>)> = wanted
         .filter_map(|f| Some((f, rule.pattern.groups(&f.path)?)))
@@ -46,7 +46,11 @@ pub(super) fn table(
         .collect();
     for ((file, groups), (elements, wrong)) in found.iter().zip(read) {
         for why in wrong {
-            let message = format!("table {}: {why}", rule.table);
+            let remedy = rule
+                .remedy
+                .as_ref()
+                .map_or(String::new(), |r| format!("; {r}"));
+            let message = format!("table {}: {why}{remedy}", rule.table);
             notes.push(Note::warning(&file.path, "table-unreadable", message));
         }
         for (number, rows) in elements {
@@ -63,15 +67,15 @@ pub(super) fn table(
             }
         }
     }
-    table.finish(&rule.table)
+    table.finish_counted(&rule.table, "row")
 }
 
 /// The rows of every element, and what is wrong with those that cannot be read.
 fn rows(file: &File, rule: &TreeTable) -> Result<(Vec<Rows>, Vec<String>), String> {
-    let tree = mmpipe_trees::open(&file.full).map_err(|e| without_path(&file.full, &e))?;
-    let columns = |place: &str| -> Vec<(String, String)> {
-        let put = |e: &String| match rule.each {
-            Some(_) => e.replace('$', place),
+    let tree = share(&file.full).map_err(|e| without_path(&file.full, &e))?;
+    let columns = |element: Option<&Element>| -> Vec<(String, String)> {
+        let put = |e: &String| match element {
+            Some(element) => element.expression(e),
             None => e.clone(),
         };
         rule.columns
@@ -79,18 +83,19 @@ fn rows(file: &File, rule: &TreeTable) -> Result<(Vec<Rows>, Vec<String>), Strin
             .map(|(c, e)| (c.clone(), put(e)))
             .collect()
     };
-    let read = |place: &str| {
-        mmpipe_formats::tree::tree_rows(tree.as_ref(), &columns(place))
+    let read = |element: Option<&Element>| {
+        mmpipe_formats::tree::tree_rows(tree.as_ref(), &columns(element))
             .map_err(|e| without_path(&file.full, &e))
     };
     let Some(each) = &rule.each else {
-        return Ok((vec![(None, read("")?)], Vec::new()));
+        return Ok((vec![(None, read(None)?)], Vec::new()));
     };
+    let part = rule.part.as_deref().unwrap_or("$");
     let (mut out, mut wrong) = (Vec::new(), Vec::new());
-    for (place, number) in elements(tree.as_ref(), each)?.iter().zip(1_usize..) {
-        match read(place) {
-            Ok(rows) => out.push((Some(number.to_string()), rows)),
-            Err(why) => wrong.push(format!("element {number}: {why}")),
+    for element in elements(tree.as_ref(), each)? {
+        match read(Some(&element)) {
+            Ok(rows) => out.push((Some(element.text(part)), rows)),
+            Err(why) => wrong.push(format!("element {}: {why}", element.number)),
         }
     }
     Ok((out, wrong))

@@ -7,6 +7,8 @@ mod clocks;
 mod common;
 mod labels;
 mod manifests;
+mod mapping;
+mod paired;
 mod plain;
 mod real;
 mod side_cars;

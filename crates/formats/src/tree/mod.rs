@@ -5,15 +5,18 @@
 //! Not-a-number samples are samples here, not gaps.
 
 mod layout;
+mod share;
 mod spec;
 mod table;
 
 pub(crate) use layout::Layout;
+pub use share::{release, share};
 pub use spec::{Names, Number, Orientation, TreeSpec};
 pub(crate) use table::number;
 pub use table::{tree_rows, tree_table};
 
 use std::path::Path;
+use std::sync::Arc;
 
 use mmpipe_trees::{Tree, Var, select};
 
@@ -33,7 +36,14 @@ const SMALL: usize = 1 << 12;
 /// [`Error::Tree`] when the file or an expression cannot be read; [`Error::Description`] when
 /// the arrays are not what the description says.
 pub fn open_tree(path: &Path, spec: &TreeSpec) -> Result<Box<dyn Recording>> {
-    let tree = arrays(path)?;
+    open_in(share(path)?, spec)
+}
+
+/// As [`open_tree`], of a file that is open already.
+///
+/// # Errors
+/// As [`open_tree`].
+pub fn open_in(tree: Arc<dyn Tree>, spec: &TreeSpec) -> Result<Box<dyn Recording>> {
     Ok(Box::new(Arrays::new(tree, spec)?))
 }
 
@@ -45,14 +55,14 @@ pub(crate) fn arrays(path: &Path) -> Result<Box<dyn Tree>> {
 /// An open recording.
 struct Arrays {
     header: Header,
-    tree: Box<dyn Tree>,
+    tree: Arc<dyn Tree>,
     layout: Layout,
     scale: f64,
     sfreq: f64,
 }
 
 impl Arrays {
-    fn new(tree: Box<dyn Tree>, spec: &TreeSpec) -> Result<Arrays> {
+    fn new(tree: Arc<dyn Tree>, spec: &TreeSpec) -> Result<Arrays> {
         let path = tree.path().to_path_buf();
         let wrong = |field: &str, message: String| description(&path, field, message);
         let container = container(tree.as_ref())?;

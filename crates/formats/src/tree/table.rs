@@ -16,7 +16,8 @@ const MOST: usize = 1 << 20;
 /// order, one after the other. A column of one value is repeated to the length of the longest.
 /// `None` stands for NaN, and for an empty variable where an expression leads to several (an
 /// event without a duration). Numbers are printed with the fewest digits that read back the
-/// same. `[a..b]` is a range as in [`super::TreeSpec`].
+/// same. `[a..b]` is a range as in [`super::TreeSpec`]. `x[:,2]` is the second column of a matrix
+/// of numbers, `x[2,:]` its second row, counted from 1.
 ///
 /// # Errors
 /// [`Error::Tree`] when the file or an expression cannot be read, [`Error::Description`] when
@@ -43,11 +44,22 @@ pub fn tree_rows(
     for (name, expression) in columns {
         let mut cells = Vec::new();
         for expression in expand(expression).map_err(|m| wrong(name, m))? {
-            let vars = select(tree, &expression).map_err(wrap)?;
+            let (of, line) = sliced(&expression);
+            let vars = select(tree, of).map_err(wrap)?;
             let several = vars.len() > 1;
             for var in vars {
                 let before = cells.len();
-                values(tree, &var, several, &mut cells)?;
+                match line {
+                    None => values(tree, &var, several, &mut cells)?,
+                    Some(line) => {
+                        let message = |m| wrong(name, format!("{expression}: {m}"));
+                        let (first, stride, n) = line.of(&var).map_err(message)?;
+                        let mut numbers = vec![0.0; n];
+                        tree.read_f64(&var, &[first], stride, &mut [&mut numbers])
+                            .map_err(wrap)?;
+                        cells.extend(numbers.into_iter().map(number));
+                    }
+                }
                 if cells.len() > MOST {
                     return Err(wrong(name, format!("more than {MOST} values")));
                 }
@@ -77,6 +89,57 @@ pub fn tree_rows(
         found.iter().map(|c| cell(c).flatten()).collect()
     };
     Ok((0..rows).map(row).collect())
+}
+
+/// One column or row of a matrix, from 0.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Line {
+    Column(u64),
+    Row(u64),
+}
+
+impl Line {
+    /// First element, elements from one to the next, and how many.
+    fn of(self, var: &Var) -> std::result::Result<(u64, u64, usize), String> {
+        let (rows, columns) = match *var.dims.as_slice() {
+            [n] => (n, 1),
+            [rows, columns] if var.class.is_numeric() => (rows, columns),
+            _ => {
+                let found = format!("{:?} of dimensions {:?}", var.class, var.dims);
+                return Err(format!("expected a matrix of numbers, found {found}"));
+            }
+        };
+        let (what, at, there, first, stride, n) = match self {
+            Line::Column(k) => ("column", k, columns, k.saturating_mul(rows), 1, rows),
+            Line::Row(k) => ("row", k, rows, k, rows, columns),
+        };
+        if at >= there {
+            return Err(format!("{what} {} of {there}", at.saturating_add(1)));
+        }
+        match usize::try_from(n).ok().filter(|n| *n <= MOST) {
+            Some(n) => Ok((first, stride, n)),
+            None => Err(format!("more than {MOST} values")),
+        }
+    }
+}
+
+/// Takes `[:,k]` or `[k,:]` off the end of an expression.
+fn sliced(expression: &str) -> (&str, Option<Line>) {
+    let found = || {
+        let (of, inside) = expression.strip_suffix(']')?.rsplit_once('[')?;
+        let (row, column) = inside.split_once(',')?;
+        let from_one = |text: &str| text.trim().parse::<u64>().ok()?.checked_sub(1);
+        let line = match (row.trim(), column.trim()) {
+            (":", k) => Line::Column(from_one(k)?),
+            (k, ":") => Line::Row(from_one(k)?),
+            _ => return None,
+        };
+        Some((of, line))
+    };
+    match found() {
+        Some((of, line)) => (of, Some(line)),
+        None => (expression, None),
+    }
 }
 
 fn values(
@@ -118,4 +181,20 @@ fn values(
 pub(crate) fn number(x: f64) -> Option<String> {
     // Minus zero is zero.
     (!x.is_nan()).then(|| (x + 0.0).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices() {
+        assert_eq!(sliced("p.trl[:,1]"), ("p.trl", Some(Line::Column(0))));
+        assert_eq!(sliced("p.trl[ 3, : ]"), ("p.trl", Some(Line::Row(2))));
+        for plain in [
+            "p.trl", "EEG [uV]", "x[:,0]", "x[1,2]", "x[:,]", "]", "x[:,a]",
+        ] {
+            assert_eq!(sliced(plain), (plain, None));
+        }
+    }
 }

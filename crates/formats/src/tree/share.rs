@@ -1,0 +1,137 @@
+//! Open files of named arrays that several recordings share: a compressed MATLAB file of twenty
+//! recordings in one variable is inflated once, not twenty times.
+//!
+//! Owns which files are kept open. A file that was replaced since (another size, time or inode)
+//! is opened anew.
+
+use std::collections::VecDeque;
+use std::fs::Metadata;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use mmpipe_trees::Tree;
+
+use super::arrays;
+use crate::error::Result;
+
+/// Most files that are kept open though nobody uses them: each may hold an inflated variable.
+const MOST_KEPT: usize = 8;
+
+/// A file for every thread, so that each finds its own again.
+fn kept() -> usize {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    threads.min(MOST_KEPT)
+}
+
+/// What tells one state of a file from another.
+#[derive(Debug, Clone, PartialEq)]
+struct Stamp {
+    bytes: u64,
+    modified: Option<SystemTime>,
+    inode: u64,
+}
+
+impl Stamp {
+    fn of(meta: &Metadata) -> Stamp {
+        #[cfg(unix)]
+        let inode = std::os::unix::fs::MetadataExt::ino(meta);
+        #[cfg(not(unix))]
+        let inode = 0;
+        Stamp {
+            bytes: meta.len(),
+            modified: meta.modified().ok(),
+            inode,
+        }
+    }
+}
+
+struct Kept {
+    path: PathBuf,
+    stamp: Stamp,
+    tree: Arc<dyn Tree>,
+}
+
+/// The latest at the back.
+static FILES: Mutex<VecDeque<Kept>> = Mutex::new(VecDeque::new());
+
+fn files() -> MutexGuard<'static, VecDeque<Kept>> {
+    // Every entry is whole between two statements, also after a panic.
+    FILES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Opens a file of named arrays, or takes the one that is open already. The last few files stay
+/// open until [`release`].
+///
+/// # Errors
+/// [`crate::Error::Tree`].
+pub fn share(path: &Path) -> Result<Arc<dyn Tree>> {
+    // What cannot be looked at cannot be opened either, which says why.
+    let Ok(meta) = std::fs::metadata(path) else {
+        return arrays(path).map(Arc::from);
+    };
+    let stamp = Stamp::of(&meta);
+    if let Some(tree) = taken(&stamp, path) {
+        return Ok(tree);
+    }
+    // Not under the lock: some containers are parsed as a whole when they are opened.
+    let tree: Arc<dyn Tree> = Arc::from(arrays(path)?);
+    // Of two that opened it at the same time, both use what the first put there.
+    if let Some(tree) = taken(&stamp, path) {
+        return Ok(tree);
+    }
+    let mut files = files();
+    files.retain(|kept| kept.path != path);
+    files.push_back(Kept {
+        path: path.to_owned(),
+        stamp,
+        tree: tree.clone(),
+    });
+    while files.len() > kept() {
+        files.pop_front();
+    }
+    Ok(tree)
+}
+
+/// An open file, which becomes the latest.
+fn taken(stamp: &Stamp, path: &Path) -> Option<Arc<dyn Tree>> {
+    let mut files = files();
+    let at = files
+        .iter()
+        .position(|kept| kept.path == path && kept.stamp == *stamp)?;
+    let kept = files.remove(at)?;
+    let tree = kept.tree.clone();
+    files.push_back(kept);
+    Some(tree)
+}
+
+/// Closes the files that nobody uses.
+pub fn release() {
+    files().clear();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mmpipe_trees::write::write_npy;
+
+    #[test]
+    fn a_file_is_opened_once_and_anew_when_it_was_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.npy");
+        let put = |x: f64| {
+            let other = folder.path().join("b.npy");
+            write_npy(&other, &[2], &vec![x, x].into()).unwrap();
+            std::fs::rename(&other, &path).unwrap();
+        };
+        put(1.0);
+        let first = share(&path).unwrap();
+        assert!(Arc::ptr_eq(&first, &share(&path).unwrap()));
+        put(2.0);
+        let second = share(&path).unwrap();
+        assert!(!Arc::ptr_eq(&first, &second));
+        let read = |tree: &Arc<dyn Tree>| tree.numbers(&tree.variables()[0], 9).unwrap();
+        assert_eq!((read(&first), read(&second)), (vec![1.0; 2], vec![2.0; 2]));
+        assert!(share(&folder.path().join("none.npy")).is_err());
+    }
+}
