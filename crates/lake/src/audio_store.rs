@@ -26,7 +26,7 @@ impl AudioStore {
     pub async fn open(lake: &Lake, recipe: &str) -> Result<AudioStore> {
         let recipe_text = recipe.replace('\'', "''");
         let sql = format!(
-            "SELECT dataset, path FROM stimuli WHERE status = 'ok' AND recipe = '{recipe_text}' ORDER BY dataset, path"
+            "SELECT dataset, path FROM stimuli WHERE status = 'ok' AND kind = 'sound' AND recipe = '{recipe_text}' ORDER BY dataset, path"
         );
         let mut paths = Vec::new();
         for batch in lake.query(&sql).await? {
@@ -87,7 +87,8 @@ impl AudioStore {
         Ok(())
     }
 
-    /// Number of segments under a key; they are numbered from 0.
+    /// Number of segments under a key. They are numbered from 0, except that a grid which starts
+    /// before its sound lacks the numbers that would lie there.
     pub fn segments(&self, stimulus_id: &str) -> usize {
         self.places.get(stimulus_id).map_or(0, HashMap::len)
     }

@@ -21,6 +21,8 @@ pub struct StreamRef {
     pub segment: i32,
     /// attended, unattended, target, candidate or heard.
     pub role: String,
+    /// left, right or centre: where it was played.
+    pub side: Option<String>,
 }
 
 /// What is known of an epoch besides its samples. The fields are the columns of table `eeg`.
@@ -319,11 +321,15 @@ fn read_meta(
         let roles = field("role")?
             .as_string_opt::<i32>()
             .ok_or_else(|| bad("stimuli"))?;
+        let sides = field("side")?
+            .as_string_opt::<i32>()
+            .ok_or_else(|| bad("stimuli"))?;
         let streams = (0..sounds.len())
             .map(|k| StreamRef {
                 stimulus_id: ids.value(k).into(),
                 segment: segments.value(k),
                 role: roles.value(k).into(),
+                side: maybe(sides, k),
             })
             .collect();
         out.push(EpochMeta {

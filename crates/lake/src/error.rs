@@ -23,7 +23,7 @@ pub enum Error {
     #[error("{} is not a lake: it has no mmpipe-lake.json; name another with --lake, or make one with `mmpipe ingest`", .0.display())]
     NotALake(PathBuf),
     /// The folder is a lake that this version cannot read.
-    #[error("{} has lake format version {found}; this program reads version {known}: use a newer mmpipe", path.display())]
+    #[error("{} has lake format version {found}; this program reads version {known}: {}", path.display(), way_out(found, *known))]
     FormatVersion {
         /// Its mmpipe-lake.json.
         path: PathBuf,
@@ -124,6 +124,16 @@ pub enum Error {
     /// Parquet failed.
     #[error("{0}")]
     Parquet(#[from] parquet::errors::ParquetError),
+}
+
+/// What can be done about a lake of another version.
+fn way_out(found: &str, known: u32) -> &'static str {
+    match found.parse::<u32>() {
+        Ok(found) if found < known => {
+            "ingest the raw files again into another folder (--lake), or use the mmpipe that made it"
+        }
+        _ => "use a newer mmpipe",
+    }
 }
 
 impl Error {

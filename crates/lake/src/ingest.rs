@@ -14,6 +14,7 @@
 //! the largest recordings first. A shard depends on its recording alone, so neither order nor
 //! number of threads changes a byte.
 
+mod alignment;
 mod answers;
 mod bridge;
 mod codec;
@@ -21,16 +22,20 @@ mod conditioned;
 mod cut;
 mod decode;
 mod eeg;
+mod grid;
 mod intervals;
 mod labels;
 mod operators;
+mod pairing;
 mod plan;
 mod raw;
 mod report;
 mod resume;
 mod rows;
 mod sounds;
+mod stimuli;
 mod streamed;
+mod streams;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -39,24 +44,27 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use datafusion::catalog::memory::{DataSourceExec, MemorySourceConfig};
-use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 use futures::{StreamExt, stream};
 use mmpipe_corpora::Scan;
 use mmpipe_signal::recipe::Recipe;
 
 pub use codec::IngestCodec;
-pub use report::{IgnoredFile, IngestReport, Progress, RecordingReport};
-pub use rows::{ChannelRow, Dropped, RecordingRow};
-pub use sounds::StimulusRow;
+pub use grid::{Grid, sound_of};
+pub use report::{
+    AlignmentSummary, BeyondEeg, IgnoredFile, IngestReport, Progress, RecordingReport,
+};
+pub use rows::{Alignment, ChannelRow, Dropped, RecordingRow};
 pub(crate) use sounds::audio_path;
+pub use stimuli::StimulusRow;
 
 use crate::{Error, Lake, Result};
+use alignment::Aligner;
 pub(crate) use operators::shard_path;
 use operators::{EpochsExec, WriteShardsExec};
 use plan::Plan;
 use resume::Earlier;
-use work::{Work, WorkStream};
+use work::Work;
 
 /// What to ingest, and how.
 #[derive(Debug, Clone)]
@@ -144,6 +152,7 @@ pub async fn ingest(
                 reason: reason.clone(),
             })
             .collect(),
+        beyond_eeg: BeyondEeg::default(),
         removed: Vec::new(),
         notes: std::mem::take(&mut plan.notes),
     };
@@ -153,20 +162,10 @@ pub async fn ingest(
         .map(|w| u64::try_from(w.bytes).unwrap_or(0))
         .sum();
     progress.planned(plan.works.len(), bytes);
-    if dry_run {
-        report
-            .recordings
-            .extend(plan.works.iter().map(|w| expected(&plan, w, &recipe)));
-        report.recordings.sort_by(|a, b| a.path.cmp(&b.path));
-        return Ok(report);
-    }
-
     let threads = match threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         n => n,
     };
-    let mut earlier = Earlier::load(lake, &scan.dataset, &recipe.name)?;
-    earlier.sweep(lake)?;
     let job = Job {
         lake,
         raw: &raw,
@@ -174,12 +173,23 @@ pub async fn ingest(
         threads,
         progress,
     };
-    store_sounds(&job, &scan, &mut plan, &mut earlier, &mut report).await?;
+    if dry_run {
+        pairing::look(&job, &scan, &mut plan, &mut report);
+        report
+            .recordings
+            .extend(plan.works.iter().map(|w| expected(&plan, w, &recipe)));
+        report.recordings.sort_by(|a, b| a.path.cmp(&b.path));
+        return Ok(report);
+    }
+    let mut earlier = Earlier::load(lake, &scan.dataset, &recipe.name)?;
+    earlier.sweep(lake)?;
+    pairing::store(&job, &scan, &mut plan, &mut earlier, &mut report).await?;
     for work in &mut plan.works {
         work.plan_hash = work.hash();
     }
     let to_do = skip_done(&job, &plan, &mut earlier, &mut report).await?;
-    run(&job, &to_do, &plan, &mut earlier, &mut report).await?;
+    let aligner = Arc::new(Aligner::new(&job, &scan, &plan));
+    run(&job, &to_do, aligner, &plan, &mut earlier, &mut report).await?;
     let mut current: BTreeSet<String> = plan.works.iter().map(|w| w.path.clone()).collect();
     for row in std::mem::take(&mut plan.rejected) {
         current.insert(row.path.clone());
@@ -273,104 +283,6 @@ fn expected(plan: &Plan, work: &Work, recipe: &Recipe) -> RecordingReport {
     RecordingReport::new(&row, work.trials.len(), false)
 }
 
-/// Decodes the sounds that trials refer to and writes their segments' keys into the work list.
-async fn store_sounds(
-    job: &Job<'_>,
-    scan: &Scan,
-    plan: &mut Plan,
-    earlier: &mut Earlier,
-    report: &mut IngestReport,
-) -> Result<()> {
-    let Job {
-        lake,
-        raw,
-        recipe,
-        threads,
-        progress,
-    } = *job;
-    let sfreq = f64::from(recipe.audio.sfreq);
-    let sample = |offset: f64| (offset * sfreq).round() as i64;
-    let n = sounds::segment_samples(&recipe.audio).max(1);
-    let mut phases: BTreeMap<&str, BTreeSet<i32>> = plan
-        .sounds
-        .keys()
-        .map(|path| (path.as_str(), BTreeSet::new()))
-        .collect();
-    let wanted: HashMap<&str, ()> = plan.works.iter().map(|w| (w.path.as_str(), ())).collect();
-    for ((path, _), streams) in &plan.streams {
-        if wanted.contains_key(path.as_str()) {
-            for s in streams {
-                if let Some(phases) = phases.get_mut(s.stimulus.as_str()) {
-                    phases.insert(sample(s.offset).rem_euclid(n) as i32);
-                }
-            }
-        }
-    }
-    let requests: Vec<sounds::Request> = phases
-        .into_iter()
-        .filter(|(_, phases)| !phases.is_empty())
-        .map(|(path, phases)| sounds::Request {
-            lake: lake.root().to_path_buf(),
-            file: scan
-                .places
-                .get(path)
-                .cloned()
-                .unwrap_or_else(|| raw.join(path)),
-            recipe: recipe.clone(),
-            dataset: report.dataset.clone(),
-            path: path.to_string(),
-            sound: plan.sounds.get(path).cloned().unwrap_or_default(),
-            phases,
-            earlier: earlier.stimuli.get(path).cloned(),
-        })
-        .collect();
-    let mut lengths: HashMap<String, i64> = HashMap::new();
-    let mut done = stream::iter(requests)
-        .map(|request| tokio::task::spawn_blocking(move || sounds::store(request)))
-        .buffered(threads);
-    while let Some(result) = done.next().await {
-        let (row, _) = result.map_err(|e| Error::Empty(format!("a worker stopped: {e}")))??;
-        match (row.status.as_str(), row.seconds) {
-            (rows::OK, Some(seconds)) => {
-                lengths.insert(row.path.clone(), (seconds * sfreq).round() as i64);
-            }
-            _ => report.notes.push(format!(
-                "{}: {}; trials with it are kept without it",
-                row.path,
-                row.reason.as_deref().unwrap_or("cannot be read")
-            )),
-        }
-        progress.stimulus(&row);
-        report.stimuli.push(row.clone());
-        earlier.stimuli.insert(row.path.clone(), row);
-    }
-    drop(done);
-    if !report.stimuli.is_empty() {
-        earlier.save_stimuli(lake)?;
-    }
-    for work in &mut plan.works {
-        for trial in &mut work.trials {
-            let Some(streams) = plan.streams.get(&(work.path.clone(), trial.trial)) else {
-                continue;
-            };
-            trial.streams = streams
-                .iter()
-                .filter_map(|s| {
-                    let length = *lengths.get(&s.stimulus)?;
-                    let stimulus_id = sounds::stimulus_id(&report.dataset, &s.stimulus);
-                    Some(WorkStream {
-                        stimulus_id,
-                        role: s.role.clone(),
-                        offset: sample(s.offset),
-                        length,
-                    })
-                })
-                .collect();
-        }
-    }
-    Ok(())
-}
-
 /// Works that are not in the lake as they would be written now. Files that an earlier ingest
 /// knew are hashed here, so that only changed ones are decoded.
 async fn skip_done(
@@ -448,10 +360,38 @@ async fn hash_parts(raw: &Path, works: &mut [Work]) -> Result<()> {
     Ok(())
 }
 
+/// Executes one partition of the plan: the rows of its recording.
+async fn one(
+    physical: Arc<dyn ExecutionPlan>,
+    partition: usize,
+    work: Option<Work>,
+    aligner: Arc<Aligner>,
+) -> Result<Vec<RecordingRow>> {
+    let stream = physical
+        .execute(partition, Arc::default())
+        .map_err(unwrap)?;
+    let batches = datafusion::physical_plan::common::collect(stream)
+        .await
+        .map_err(unwrap)?;
+    let mut rows = Vec::new();
+    for batch in &batches {
+        rows.extend(rows::from_batch(batch)?);
+    }
+    tokio::task::spawn_blocking(move || {
+        if let Some(work) = &work {
+            rows.iter_mut().for_each(|row| aligner.measure(work, row));
+        }
+        rows
+    })
+    .await
+    .map_err(|e| Error::Empty(format!("a worker stopped: {e}")))
+}
+
 /// Executes the plan over `to_do`.
 async fn run(
     job: &Job<'_>,
     to_do: &[Work],
+    aligner: Arc<Aligner>,
     plan: &Plan,
     earlier: &mut Earlier,
     report: &mut IngestReport,
@@ -472,24 +412,20 @@ async fn run(
     // Largest first, so that the last thread to finish has little left.
     let mut order: Vec<usize> = (0..to_do.len()).collect();
     order.sort_by_key(|&i| std::cmp::Reverse(to_do.get(i).map_or(0, |w| w.bytes)));
-    let context = Arc::new(TaskContext::default());
     let mut done = stream::iter(order)
         .map(|partition| {
-            let (physical, context) = (physical.clone(), context.clone());
-            tokio::spawn(async move {
-                let stream = physical.execute(partition, context)?;
-                datafusion::physical_plan::common::collect(stream).await
-            })
+            let work = to_do.get(partition).cloned();
+            tokio::spawn(one(physical.clone(), partition, work, aligner.clone()))
         })
         .buffer_unordered(threads);
     let mut saved = Instant::now();
     let mut failed = None;
     while let Some(result) = done.next().await {
-        let batches = match result {
-            Ok(Ok(batches)) => batches,
+        let rows = match result {
+            Ok(Ok(rows)) => rows,
             // The lake cannot be written: nothing that follows could be.
             Ok(Err(e)) => {
-                failed = Some(unwrap(e));
+                failed = Some(e);
                 break;
             }
             Err(e) => {
@@ -497,13 +433,7 @@ async fn run(
                 break;
             }
         };
-        for row in batches
-            .iter()
-            .map(rows::from_batch)
-            .collect::<Result<Vec<_>>>()?
-            .into_iter()
-            .flatten()
-        {
+        for row in rows {
             let one = RecordingReport::new(
                 &row,
                 trials.get(row.path.as_str()).copied().unwrap_or(0),

@@ -13,7 +13,7 @@ use crate::schema::{self, Table};
 use crate::{Error, Result, commit, session};
 
 /// Version of the folder layout, in `mmpipe-lake.json`.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 const MARKER: &str = "mmpipe-lake.json";
 

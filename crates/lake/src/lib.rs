@@ -24,5 +24,5 @@ pub use audio_store::AudioStore;
 pub use commit::write_bytes as write_file;
 pub use epoch_store::{EpochMeta, EpochStore, StreamRef};
 pub use error::{Error, Result};
-pub use ingest::{IngestReport, IngestRequest, Progress, ingest};
+pub use ingest::{IngestReport, IngestRequest, Progress, ingest, sound_of};
 pub use lake::{FORMAT_VERSION, Lake, remove_partition, write_table};

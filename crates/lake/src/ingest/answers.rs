@@ -24,6 +24,7 @@ pub(crate) fn read_channels(
         rows.double("sfreq")?,
     );
     let (keep, reason) = (rows.flag("keep")?, rows.text("reason")?);
+    let distance = rows.double_or_absent("distance")?;
     for i in 0..rows.len() {
         let (Some(path), Some(index)) = (path.get(i), index.get(i)) else {
             return Err(rows.wrong("channels need path and channel"));
@@ -39,6 +40,7 @@ pub(crate) fn read_channels(
             to_microvolts: factor.get(i),
             sfreq: sfreq.get(i).unwrap_or(f64::NAN),
             reason: reason.get(i),
+            distance: distance.get(i),
         };
         channel.reason = match (keep, channel.reason.take()) {
             (true, _) => not_usable(&channel),
@@ -144,6 +146,7 @@ pub(crate) fn read_trials(
             content_id: content.get(i),
             drop_reason: dropped.get(i),
             streams: Vec::new(),
+            heard: None,
             rejected: rejected.get(i),
         });
     }

@@ -6,6 +6,7 @@
 //! `epochs × epoch length + sum of dropped seconds = recorded seconds`.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// A contiguous stretch of a recording, as it is after conditioning.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +48,8 @@ pub(crate) struct Bounds {
     pub(crate) start: Option<f64>,
     pub(crate) stop: Option<f64>,
     pub(crate) drop_reason: Option<String>,
+    /// The epochs that the trial's sounds fill; `None` where it has no sounds.
+    pub(crate) heard: Option<Range<i64>>,
 }
 
 /// Epochs and time left out, by reason.
@@ -66,6 +69,8 @@ pub(crate) const GAP: &str = "at a gap of the recording";
 pub(crate) const TWICE: &str = "in more than one trial (counted twice)";
 /// Epochs that were never recorded (no seconds), and the rest of one that began before.
 pub(crate) const BEYOND: &str = "trial reaches past the recording";
+/// Epochs of a trial with sounds that lie before or behind one of them.
+pub(crate) const BEYOND_SOUND: &str = "beyond the sound";
 /// A trial with a bound that makes no sense.
 pub(crate) const BACKWARDS: &str = "trial stops before it starts";
 /// A run too short to filter.
@@ -133,13 +138,17 @@ pub(crate) fn cut(spans: &[Span], trials: &[Bounds], sfreq: f64, epoch_seconds: 
                     break;
                 }
                 let Ok(epoch) = i32::try_from(k) else { break };
-                cut.epochs.push(Epoch {
-                    trial: index,
-                    epoch,
-                    span: s,
-                    first: sample,
-                    onset: span.onset + sample as f64 / sfreq,
-                });
+                if trial.heard.as_ref().is_none_or(|h| h.contains(&k)) {
+                    cut.epochs.push(Epoch {
+                        trial: index,
+                        epoch,
+                        span: s,
+                        first: sample,
+                        onset: span.onset + sample as f64 / sfreq,
+                    });
+                } else {
+                    cut.drop(BEYOND_SOUND, 1, epoch_seconds);
+                }
                 k += 1;
             }
             let taken = (k - k0) as f64 * epoch_seconds;
@@ -214,6 +223,7 @@ mod tests {
             start: Some(start),
             stop: Some(stop),
             drop_reason: None,
+            heard: None,
         }
     }
 
@@ -222,6 +232,7 @@ mod tests {
             start: None,
             stop: None,
             drop_reason: None,
+            heard: None,
         }
     }
 
@@ -301,6 +312,36 @@ mod tests {
     }
 
     #[test]
+    fn epochs_beyond_the_sound_are_counted_and_the_others_keep_their_numbers() {
+        let spans = [span(0.0, 21.0)];
+        let paired = Bounds {
+            heard: Some(2..7),
+            ..trial(1.0, 20.0)
+        };
+        let cut = cut(&spans, &[paired], 200.0, 2.0);
+        balance(&cut, &spans);
+        let at: Vec<(i32, f64)> = cut.epochs.iter().map(|e| (e.epoch, e.onset)).collect();
+        assert_eq!(
+            at,
+            (2..7)
+                .map(|k| (k, 1.0 + 2.0 * f64::from(k)))
+                .collect::<Vec<_>>()
+        );
+        // 0, 1, 7 and 8; the ninth would not be whole.
+        assert_eq!(cut.dropped[BEYOND_SOUND], (4, 8.0));
+        assert_eq!(cut.dropped[TAIL], (0, 1.0));
+        let silent = Bounds {
+            heard: Some(5..3),
+            ..trial(0.0, 21.0)
+        };
+        let none = super::cut(&spans, &[silent], 200.0, 2.0);
+        assert_eq!(
+            (none.epochs.len(), none.dropped[BEYOND_SOUND]),
+            (0, (10, 20.0))
+        );
+    }
+
+    #[test]
     fn a_short_run_is_named() {
         let spans = [
             Span {
@@ -319,7 +360,10 @@ mod tests {
         #[test]
         fn every_second_is_accounted_for(
             lengths in prop::collection::vec((0.0..3.0f64, 0.1..9.0f64), 1..4),
-            trials in prop::collection::vec((-2.0..30.0f64, 0.0..12.0f64, any::<bool>()), 0..6),
+            trials in prop::collection::vec(
+                (-2.0..30.0f64, 0.0..12.0f64, any::<bool>(), prop::option::of(0i64..5)),
+                0..6,
+            ),
         ) {
             let mut at = 0.0;
             let mut spans = Vec::new();
@@ -332,7 +376,11 @@ mod tests {
             }
             let trials: Vec<Bounds> = trials
                 .into_iter()
-                .map(|(a, d, dropped)| Bounds { drop_reason: dropped.then(|| "asked".into()), ..trial(a, a + d) })
+                .map(|(a, d, dropped, heard)| Bounds {
+                    drop_reason: dropped.then(|| "asked".into()),
+                    heard: heard.map(|from| from..from + 2),
+                    ..trial(a, a + d)
+                })
                 .collect();
             let cut = cut(&spans, &trials, 200.0, 2.0);
             let total: f64 = spans.iter().map(|s| s.seconds).sum();

@@ -234,6 +234,7 @@ pub(crate) fn channel_rows(work: &Work) -> Vec<ChannelRow> {
             name: c.name.clone(),
             unit: c.unit.clone(),
             reason: c.reason.clone(),
+            distance: c.distance,
         })
         .collect()
 }

@@ -236,17 +236,18 @@ impl<'a> Table<'a> {
         let DataType::Struct(fields) = item.data_type().clone() else {
             return Err(missing("stimuli"));
         };
-        let (mut ids, mut segments, mut roles, mut lengths) =
-            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut ids, mut segments, mut roles, mut sides, mut lengths) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (epoch, trial) in epochs.iter().zip(trials) {
             let before = ids.len();
             for stream in &trial.streams {
                 if let Some((id, segment)) =
-                    super::sounds::segment_of(stream, epoch.epoch, &self.recipe.audio)
+                    super::grid::segment_of(stream, epoch.epoch, &self.recipe.audio)
                 {
                     ids.push(id);
                     segments.push(segment);
                     roles.push(stream.role.as_str());
+                    sides.push(stream.side.as_deref());
                 }
             }
             lengths.push(ids.len() - before);
@@ -255,6 +256,7 @@ impl<'a> Table<'a> {
             Arc::new(StringArray::from_iter_values(&ids)),
             Arc::new(Int32Array::from(segments)),
             Arc::new(StringArray::from_iter_values(&roles)),
+            Arc::new(StringArray::from(sides)),
         ];
         let values = StructArray::try_new_with_length(fields, columns, None, ids.len())?;
         Ok(Arc::new(ListArray::try_new(

@@ -13,6 +13,7 @@ use super::cut::{self, Bounds, Span};
 use super::intervals::{self, Labelled};
 use super::raw::{Rows, Values};
 use super::rows::{self, ChannelRow, RecordingRow};
+use super::streams::{Sound, Stream};
 use super::work::{Work, WorkChannel, WorkTrial};
 use crate::lake::path_value;
 use crate::{Error, Result};
@@ -36,31 +37,12 @@ pub(crate) struct Plan {
     pub(crate) notes: Vec<String>,
 }
 
-/// One sound heard in a trial, as the manifest says it.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Stream {
-    pub(crate) stimulus: String,
-    pub(crate) role: String,
-    /// s into the sound at the trial's start.
-    pub(crate) offset: f64,
-}
-
-/// One sound, as the manifest says it.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Sound {
-    pub(crate) content_id: Option<String>,
-    pub(crate) speaker: Option<String>,
-    pub(crate) side: Option<String>,
-}
-
 /// What the scan has to say: each known fault once, of warnings one of each code.
 const DIAGNOSTICS: &str = "\
     SELECT code, CASE code WHEN 'known-fault' THEN message END AS fault, \
            count(*) AS n, min(path || ': ' || message) AS example \
     FROM diagnostics WHERE severity = 'warning' OR code = 'known-fault' \
     GROUP BY 1, 2 ORDER BY 1, 4";
-
-const ROLES: [&str; 5] = ["attended", "unattended", "target", "candidate", "heard"];
 
 /// Runs the queries and checks what they give.
 pub(crate) async fn plan(scan: &Scan, recipe: &Recipe) -> Result<Plan> {
@@ -310,72 +292,13 @@ fn channel_row(c: WorkChannel) -> ChannelRow {
         name: c.name,
         unit: c.unit,
         reason: c.reason,
+        distance: c.distance,
     }
 }
 
 impl Plan {
     fn knows(&self, path: &str) -> bool {
         self.seconds.contains_key(path) || self.rejected.iter().any(|r| r.path == path)
-    }
-
-    fn read_streams(&mut self, rows: &Rows) -> Result<()> {
-        let (path, trial, stimulus) = (
-            rows.text("path")?,
-            rows.long("trial")?,
-            rows.text("stimulus")?,
-        );
-        let (role, offset) = (rows.text("role")?, rows.double("offset")?);
-        for i in 0..rows.len() {
-            let (Some(path), Some(trial)) = (path.get(i), trial.get(i)) else {
-                return Err(rows.wrong(format!("row {i} has no path or no trial number")));
-            };
-            let Ok(trial) = i32::try_from(trial) else {
-                return Err(rows.wrong(format!("trial {trial} does not fit 32 bits")));
-            };
-            let Some(stimulus) = stimulus.get(i) else {
-                self.notes.push(format!("{path}, trial {trial}: a sound without a file name; the trial is kept without it"));
-                continue;
-            };
-            let role = role.get(i).unwrap_or_default();
-            if !ROLES.contains(&role.as_str()) {
-                return Err(rows.wrong(format!(
-                    "role {role:?} of {path:?}, trial {trial}, is none of {}",
-                    ROLES.join(", ")
-                )));
-            }
-            let offset = offset.get(i).unwrap_or(0.0);
-            if !offset.is_finite() || offset.abs() > 1e7 {
-                return Err(rows.wrong(format!(
-                    "offset {offset} s of {path:?}, trial {trial}, makes no sense"
-                )));
-            }
-            self.sounds.entry(stimulus.clone()).or_default();
-            self.streams.entry((path, trial)).or_default().push(Stream {
-                stimulus,
-                role,
-                offset,
-            });
-        }
-        Ok(())
-    }
-
-    fn read_stimuli(&mut self, rows: &Rows) -> Result<()> {
-        let (stimulus, content) = (rows.text("stimulus")?, rows.text_or_absent("content_id")?);
-        let (speaker, side) = (
-            rows.text_or_absent("speaker")?,
-            rows.text_or_absent("side")?,
-        );
-        for i in 0..rows.len() {
-            // Sounds that no trial refers to are not stored.
-            if let Some(sound) = stimulus.get(i).and_then(|s| self.sounds.get_mut(&s)) {
-                *sound = Sound {
-                    content_id: content.get(i),
-                    speaker: speaker.get(i),
-                    side: side.get(i),
-                };
-            }
-        }
-        Ok(())
     }
 
     /// Puts what the scan has to say into the remarks.
@@ -390,23 +313,6 @@ impl Plan {
             });
         }
         Ok(())
-    }
-
-    /// A trial without a content takes that of the sound that it is about.
-    fn inherit_content(&mut self) {
-        for work in &mut self.works {
-            for trial in work.trials.iter_mut().filter(|t| t.content_id.is_none()) {
-                let Some(streams) = self.streams.get(&(work.path.clone(), trial.trial)) else {
-                    continue;
-                };
-                let about = ["attended", "target", "heard"]
-                    .iter()
-                    .find_map(|role| streams.iter().find(|s| s.role == *role));
-                trial.content_id = about
-                    .and_then(|s| self.sounds.get(&s.stimulus))
-                    .and_then(|s| s.content_id.clone());
-            }
-        }
     }
 
     /// No two epochs may get one key.

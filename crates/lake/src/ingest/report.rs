@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::rows::{Dropped, RecordingRow};
-use super::sounds::StimulusRow;
+use super::rows::{Alignment, Dropped, RecordingRow};
+use super::stimuli::StimulusRow;
 
 /// Told what happens during an ingest, from the task that drives it. All methods do nothing by
 /// default.
@@ -49,6 +49,8 @@ pub struct RecordingReport {
     pub seconds: f64,
     /// Time that is in no epoch.
     pub dropped: Vec<Dropped>,
+    /// Where the sounds are in channels that hold a copy of them.
+    pub alignment: Vec<Alignment>,
 }
 
 impl RecordingReport {
@@ -65,6 +67,7 @@ impl RecordingReport {
             skipped,
             seconds: row.seconds,
             dropped: row.dropped.clone(),
+            alignment: row.alignment.clone(),
         }
     }
 }
@@ -76,6 +79,28 @@ pub struct IgnoredFile {
     pub path: String,
     /// Why.
     pub reason: String,
+}
+
+/// Sound that goes on where the EEG of its trial has ended, as far as all sounds of the trial do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct BeyondEeg {
+    /// Trials of which this is so.
+    pub trials: usize,
+    /// s in all.
+    pub seconds: f64,
+}
+
+/// What the channels that hold copies of the sounds say, trial by trial.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct AlignmentSummary {
+    /// Trials with such a channel.
+    pub trials: usize,
+    /// Trials whose copy is more than 20 ms from where the trial says.
+    pub moved: usize,
+    /// Trials whose channel does not follow the sound.
+    pub absent: usize,
+    /// Middle lag of the copies that are there, ms.
+    pub median_lag_ms: Option<f64>,
 }
 
 /// What an ingest did, or in a dry run would do.
@@ -93,6 +118,8 @@ pub struct IngestReport {
     pub recordings: Vec<RecordingReport>,
     /// By path.
     pub stimuli: Vec<StimulusRow>,
+    /// Sound that no epoch is under because the EEG had ended.
+    pub beyond_eeg: BeyondEeg,
     /// By path.
     pub ignored: Vec<IgnoredFile>,
     /// Paths of recordings whose raw file is gone and which were removed from the lake.
@@ -118,6 +145,12 @@ impl IngestReport {
     /// Recordings that were already in the lake, unchanged.
     pub fn skipped(&self) -> usize {
         self.recordings.iter().filter(|r| r.skipped).count()
+    }
+
+    /// What copies of the sounds in the EEG files say; `None` where there are none.
+    pub fn alignment(&self) -> Option<AlignmentSummary> {
+        let recordings = self.recordings.iter();
+        super::alignment::summary(recordings.map(|r| r.alignment.as_slice()))
     }
 
     /// Recorded time in s.

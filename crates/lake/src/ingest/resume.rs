@@ -12,7 +12,8 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use super::operators::shard_path;
 use super::plan::Plan;
 use super::rows::{self, OK, RecordingRow, VERSION};
-use super::sounds::{self, StimulusRow};
+use super::sounds;
+use super::stimuli::{self, StimulusRow};
 use super::work::Work;
 use crate::lake::{path_value, write_table_file};
 use crate::{Error, Lake, Result, commit, schema};
@@ -44,7 +45,7 @@ impl Earlier {
         let mut stimuli = BTreeMap::new();
         for batch in read(&file("stimuli")?)? {
             stimuli.extend(
-                sounds::from_batch(&batch)?
+                stimuli::from_batch(&batch)?
                     .into_iter()
                     .map(|r| (r.path.clone(), r)),
             );
@@ -121,7 +122,7 @@ impl Earlier {
     /// Writes table `stimuli`.
     pub(crate) fn save_stimuli(&self, lake: &Lake) -> Result<()> {
         let rows: Vec<StimulusRow> = self.stimuli.values().cloned().collect();
-        self.write(lake, "stimuli", sounds::to_batch(&rows)?)
+        self.write(lake, "stimuli", stimuli::to_batch(&rows)?)
     }
 
     fn write(&self, lake: &Lake, table: &str, batch: RecordBatch) -> Result<()> {

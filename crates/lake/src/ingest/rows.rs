@@ -15,7 +15,7 @@ use super::work::Work;
 use crate::{Error, Result, schema};
 
 /// Version of what the ingest writes: raised when the same input would give other bytes.
-pub(crate) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "+ingest.2");
+pub(crate) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "+ingest.3");
 
 /// Status of an accepted recording.
 pub(crate) const OK: &str = "ok";
@@ -46,6 +46,23 @@ pub struct ChannelRow {
     pub unit: Option<String>,
     /// Why it is not in `eeg`.
     pub reason: Option<String>,
+    /// mm between the electrode and the place of its name, where a layout gave the name.
+    pub distance: Option<f64>,
+}
+
+/// Where a sound is in a channel that holds a copy of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Alignment {
+    /// Trial within the recording.
+    pub trial: i32,
+    /// Label of the channel in the file.
+    pub channel: String,
+    /// The sound.
+    pub stimulus_id: String,
+    /// How much later than the trial says the sound is in the channel, ms.
+    pub lag_ms: f64,
+    /// Of the two envelopes at that lag.
+    pub correlation: f64,
 }
 
 /// A row of `recordings`; the columns are described in `schemas/recordings.toml`.
@@ -81,6 +98,8 @@ pub struct RecordingRow {
     pub epochs: i64,
     /// Time that is in no epoch, by reason; epochs × epoch length + these seconds = seconds.
     pub dropped: Vec<Dropped>,
+    /// Where the sounds are in channels that hold a copy of them.
+    pub alignment: Vec<Alignment>,
     /// Ok or rejected.
     pub status: String,
     /// Why it was rejected, or notes on an accepted file.
@@ -114,6 +133,7 @@ impl RecordingRow {
             channels: super::decode::channel_rows(work),
             epochs: 0,
             dropped: Vec::new(),
+            alignment: Vec::new(),
             status: OK.into(),
             reason: None,
             recipe: recipe.name.clone(),
@@ -179,6 +199,7 @@ pub(crate) fn to_batch(rows: &[RecordingRow]) -> Result<RecordBatch> {
     };
     let channels = || rows.iter().flat_map(|r| &r.channels);
     let dropped = || rows.iter().flat_map(|r| &r.dropped);
+    let alignment = || rows.iter().flat_map(|r| &r.alignment);
     let columns: Vec<ArrayRef> = vec![
         text(rows.iter().map(|r| r.recording_id.as_str())),
         text(rows.iter().map(|r| r.dataset.as_str())),
@@ -203,6 +224,7 @@ pub(crate) fn to_batch(rows: &[RecordingRow]) -> Result<RecordBatch> {
                 text_or_null(channels().map(|c| c.name.as_deref())),
                 text_or_null(channels().map(|c| c.unit.as_deref())),
                 text_or_null(channels().map(|c| c.reason.as_deref())),
+                Arc::new(Float64Array::from_iter(channels().map(|c| c.distance))),
             ],
         )?,
         Arc::new(Int64Array::from_iter_values(rows.iter().map(|r| r.epochs))),
@@ -213,6 +235,21 @@ pub(crate) fn to_batch(rows: &[RecordingRow]) -> Result<RecordBatch> {
                 text(dropped().map(|d| d.reason.as_str())),
                 Arc::new(Int64Array::from_iter_values(dropped().map(|d| d.epochs))),
                 Arc::new(Float64Array::from_iter_values(dropped().map(|d| d.seconds))),
+            ],
+        )?,
+        lists(
+            "alignment",
+            rows.iter().map(|r| r.alignment.len()).collect(),
+            vec![
+                Arc::new(Int32Array::from_iter_values(alignment().map(|a| a.trial))),
+                text(alignment().map(|a| a.channel.as_str())),
+                text(alignment().map(|a| a.stimulus_id.as_str())),
+                Arc::new(Float64Array::from_iter_values(
+                    alignment().map(|a| a.lag_ms),
+                )),
+                Arc::new(Float64Array::from_iter_values(
+                    alignment().map(|a| a.correlation),
+                )),
             ],
         )?,
         text(rows.iter().map(|r| r.status.as_str())),
@@ -293,6 +330,7 @@ pub(crate) fn from_batch(batch: &RecordBatch) -> Result<Vec<RecordingRow>> {
         .ok_or_else(|| wrong("n_channels"))?
         .clone();
     let (channels, dropped) = (lists("channels")?, lists("dropped")?);
+    let alignment = lists("alignment")?;
 
     let field = |entries: &ArrayRef, name: &str| -> Result<ArrayRef> {
         entries
@@ -307,6 +345,12 @@ pub(crate) fn from_batch(batch: &RecordBatch) -> Result<Vec<RecordingRow>> {
             .ok_or_else(|| wrong(name))?
             .clone())
     };
+    let doubles_in = |entries: &ArrayRef, name: &str| -> Result<Float64Array> {
+        Ok(field(entries, name)?
+            .as_primitive_opt::<Float64Type>()
+            .ok_or_else(|| wrong(name))?
+            .clone())
+    };
     let mut rows = Vec::with_capacity(batch.num_rows());
     for i in 0..batch.num_rows() {
         let entries = channels.value(i);
@@ -317,6 +361,7 @@ pub(crate) fn from_batch(batch: &RecordBatch) -> Result<Vec<RecordingRow>> {
             strings_in(&entries, "unit")?,
             strings_in(&entries, "reason")?,
         );
+        let distance = doubles_in(&entries, "distance")?;
         let channel_rows = (0..entries.len())
             .map(|k| ChannelRow {
                 raw_name: must(&raw, k),
@@ -324,6 +369,7 @@ pub(crate) fn from_batch(batch: &RecordBatch) -> Result<Vec<RecordingRow>> {
                 name: get(&name, k),
                 unit: get(&unit, k),
                 reason: get(&reason, k),
+                distance: distance.is_valid(k).then(|| distance.value(k)),
             })
             .collect();
         let entries = dropped.value(i);
@@ -332,15 +378,34 @@ pub(crate) fn from_batch(batch: &RecordBatch) -> Result<Vec<RecordingRow>> {
             .as_primitive_opt::<Int64Type>()
             .ok_or_else(|| wrong("epochs"))?
             .clone();
-        let s = field(&entries, "seconds")?
-            .as_primitive_opt::<Float64Type>()
-            .ok_or_else(|| wrong("seconds"))?
-            .clone();
+        let s = doubles_in(&entries, "seconds")?;
         let dropped_rows = (0..entries.len())
             .map(|k| Dropped {
                 reason: must(&why, k),
                 epochs: n.value(k),
                 seconds: s.value(k),
+            })
+            .collect();
+        let entries = alignment.value(i);
+        let (copies, heard) = (
+            strings_in(&entries, "channel")?,
+            strings_in(&entries, "stimulus_id")?,
+        );
+        let (lag, correlation) = (
+            doubles_in(&entries, "lag_ms")?,
+            doubles_in(&entries, "correlation")?,
+        );
+        let trial = field(&entries, "trial")?
+            .as_primitive_opt::<Int32Type>()
+            .ok_or_else(|| wrong("trial"))?
+            .clone();
+        let alignment_rows = (0..entries.len())
+            .map(|k| Alignment {
+                trial: trial.value(k),
+                channel: must(&copies, k),
+                stimulus_id: must(&heard, k),
+                lag_ms: lag.value(k),
+                correlation: correlation.value(k),
             })
             .collect();
         rows.push(RecordingRow {
@@ -359,6 +424,7 @@ pub(crate) fn from_batch(batch: &RecordBatch) -> Result<Vec<RecordingRow>> {
             channels: channel_rows,
             epochs: epochs.value(i),
             dropped: dropped_rows,
+            alignment: alignment_rows,
             status: must(&states, i),
             reason: get(&reasons, i),
             recipe: must(&recipes, i),
@@ -391,6 +457,14 @@ mod tests {
             name: Some("Fp1".into()),
             unit: None,
             reason: None,
+            distance: Some(3.25),
+        }];
+        a.alignment = vec![Alignment {
+            trial: 4,
+            channel: "AUD".into(),
+            stimulus_id: "D/a.wav".into(),
+            lag_ms: -12.5,
+            correlation: 0.75,
         }];
         a.dropped = vec![Dropped {
             reason: "x".into(),

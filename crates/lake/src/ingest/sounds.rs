@@ -1,102 +1,46 @@
 //! Sounds to table `audio`: each decoded once, mono at the recipe's rate, in segments.
 //!
-//! Segments follow each other from the start of the sound. A trial that starts elsewhere in it
-//! than on that grid (to the nearest sample) needs segments of its own: they are stored under
-//! `<stimulus_id>@<ms>`, where `<ms>` is where their grid starts. What does not fill a segment
-//! at the end of a sound is not stored, and epochs there have no segment.
+//! A sound is a file, or a channel of one (`talkers.wav#ch2`). Which grids of segments are stored
+//! is said by the trials (see `grid`). What does not fill a segment at the end of a sound is not
+//! stored.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, Float32Array, Float64Array, Int32Array, ListArray, RecordBatch,
-    StringArray,
+    ArrayRef, Float32Array, Float64Array, Int32Array, ListArray, RecordBatch, StringArray,
 };
 use arrow::buffer::OffsetBuffer;
-use arrow::datatypes::{DataType, Field, Float64Type, Int32Type};
-use mmpipe_formats::audio;
-use mmpipe_signal::audio::{peak_normalise, to_16k_mono};
-use mmpipe_signal::recipe::{AudioNormalise, AudioRecipe, Recipe};
-use serde::Serialize;
+use arrow::datatypes::DataType;
+use mmpipe_formats::{Severity, audio};
+use mmpipe_signal::audio::{ToMono16k, output_len, peak_normalise};
+use mmpipe_signal::recipe::{AudioNormalise, Recipe};
 
-use super::plan::Sound;
+use super::grid::{Grid, segment_samples};
 use super::rows::{OK, REJECTED, VERSION};
-use super::work::WorkStream;
+use super::stimuli::{MISSING, SOUND, StimulusRow};
+use super::streams::Sound;
 use crate::lake::path_value;
 use crate::layout::ShardWriter;
 use crate::{Error, Result, commit, schema};
-
-/// A row of `stimuli`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct StimulusRow {
-    /// Key of table `audio`.
-    pub stimulus_id: String,
-    /// Data set.
-    pub dataset: String,
-    /// Relative to the raw folder.
-    pub path: String,
-    /// Of the file; `None` when it cannot be read.
-    pub sha256: Option<String>,
-    /// Story, piece or clip.
-    pub content_id: Option<String>,
-    /// Length in s.
-    pub seconds: Option<f64>,
-    /// Rate of the file, Hz.
-    pub sfreq: Option<f64>,
-    /// Who speaks or plays.
-    pub speaker: Option<String>,
-    /// Side on which it was played.
-    pub side: Option<String>,
-    /// Preprocessing recipe.
-    pub recipe: String,
-    /// Hash of its values.
-    pub recipe_hash: String,
-    /// Version of the code.
-    pub version: String,
-    /// Starts of the stored grids, in samples.
-    pub phases: Vec<i32>,
-    /// `ok` or `rejected`.
-    pub status: String,
-    /// Why it was rejected.
-    pub reason: Option<String>,
-}
 
 /// Key of a sound: unique in the lake.
 pub(crate) fn stimulus_id(dataset: &str, path: &str) -> String {
     format!("{dataset}/{path}")
 }
 
-/// Samples of a segment.
-pub(crate) fn segment_samples(audio: &AudioRecipe) -> i64 {
-    (audio.segment_seconds * f64::from(audio.sfreq)).round() as i64
-}
-
-/// Key of the segments whose grid starts at `phase` samples.
-pub(crate) fn phased_id(stimulus_id: &str, phase: i64, sfreq: u32) -> String {
-    match phase {
-        0 => stimulus_id.to_string(),
-        // Exact: a sample of 16 kHz is 0.0625 ms.
-        _ => format!("{stimulus_id}@{}", phase as f64 * 1000.0 / f64::from(sfreq)),
+/// A stimulus of a manifest: the file, and which of its channels (from 1) where it names one as
+/// `PATH#ch2`.
+pub(crate) fn channel_of(path: &str) -> (&str, Option<usize>) {
+    let parsed = path.rsplit_once("#ch").and_then(|(file, n)| {
+        let digits = n.bytes().all(|b| b.is_ascii_digit());
+        Some((file, n.parse().ok().filter(|&n| digits && n > 0)?))
+    });
+    match parsed {
+        Some((file, channel)) => (file, Some(channel)),
+        None => (path, None),
     }
-}
-
-/// The stored segment under epoch number `epoch` of a trial, if the sound fills it.
-pub(crate) fn segment_of(
-    stream: &WorkStream,
-    epoch: i32,
-    audio: &AudioRecipe,
-) -> Option<(String, i32)> {
-    let n = segment_samples(audio);
-    let at = stream.offset + i64::from(epoch) * n;
-    let (segment, phase) = (at.div_euclid(n), at.rem_euclid(n));
-    if segment < 0 || at + n > stream.length {
-        return None;
-    }
-    Some((
-        phased_id(&stream.stimulus_id, phase, audio.sfreq),
-        i32::try_from(segment).ok()?,
-    ))
 }
 
 /// Where the segments of a sound lie.
@@ -109,135 +53,251 @@ pub(crate) fn audio_path(lake: &Path, recipe: &str, dataset: &str, path: &str) -
         .join(format!("{}-{:08x}.parquet", path_value(name), hash >> 32))
 }
 
+/// Where a sound's samples are.
+#[derive(Debug, Clone)]
+pub(crate) enum Place {
+    /// Nowhere: it is not on disk.
+    Missing,
+    /// A sound file; one channel (from 1) of it, or the mean of all.
+    File(PathBuf, Option<usize>),
+}
+
 /// What is asked of one sound.
 pub(crate) struct Request {
     pub(crate) lake: PathBuf,
-    /// The sound's file.
-    pub(crate) file: PathBuf,
+    pub(crate) place: Place,
     pub(crate) recipe: Arc<Recipe>,
     pub(crate) dataset: String,
     pub(crate) path: String,
     pub(crate) sound: Sound,
-    pub(crate) phases: BTreeSet<i32>,
+    pub(crate) grids: BTreeSet<Grid>,
     pub(crate) earlier: Option<StimulusRow>,
 }
 
-/// Stores a sound's segments. Returns its row and whether it was there already. A sound that
-/// cannot be read becomes a row with status `rejected`; a lake that cannot be written is an error.
-pub(crate) fn store(request: Request) -> Result<(StimulusRow, bool)> {
-    let Request {
-        lake,
-        file,
-        recipe,
-        dataset,
-        path,
-        sound,
-        mut phases,
-        earlier,
-    } = request;
-    let target = audio_path(&lake, &recipe.name, &dataset, &path);
-    let mut row = StimulusRow {
-        stimulus_id: stimulus_id(&dataset, &path),
-        dataset,
-        path,
-        sha256: None,
-        content_id: sound.content_id,
-        seconds: None,
-        sfreq: None,
-        speaker: sound.speaker,
-        side: sound.side,
-        recipe: recipe.name.clone(),
-        recipe_hash: recipe.hash(),
-        version: VERSION.into(),
-        phases: Vec::new(),
-        status: OK.into(),
-        reason: None,
-    };
-    let decoded = (|| -> Result<_> {
-        row.sha256 = Some(super::decode::sha256(std::iter::once(file.as_path()))?);
-        if let Some(old) = &earlier {
-            let same = old.status == OK
-                && old.sha256 == row.sha256
-                && (&old.recipe_hash, &old.version) == (&row.recipe_hash, &row.version);
-            if same {
+/// A sound's samples.
+pub(crate) struct Samples {
+    /// At 16 kHz.
+    pub(crate) mono: Vec<f32>,
+    /// Of the file, Hz.
+    sfreq: f64,
+    /// What the decoder has to say.
+    notes: Option<String>,
+}
+
+impl Request {
+    fn row(&self) -> StimulusRow {
+        StimulusRow {
+            stimulus_id: stimulus_id(&self.dataset, &self.path),
+            dataset: self.dataset.clone(),
+            path: self.path.clone(),
+            sha256: None,
+            content_id: self.sound.content_id.clone(),
+            kind: SOUND.into(),
+            seconds: None,
+            sfreq: None,
+            speaker: self.sound.speaker.clone(),
+            gender: self.sound.gender.clone(),
+            side: self.sound.side.clone(),
+            recipe: self.recipe.name.clone(),
+            recipe_hash: self.recipe.hash(),
+            version: VERSION.into(),
+            grids: Vec::new(),
+            status: OK.into(),
+            reason: None,
+        }
+    }
+
+    /// What its header says, without decoding: for a dry run.
+    pub(crate) fn look(&self) -> StimulusRow {
+        let mut row = self.row();
+        match &self.place {
+            Place::Missing => missing(&mut row),
+            Place::File(file, channel) => match audio::probe(file)
+                .map_err(Error::from)
+                .and_then(|info| one_of(file, *channel, info.channels).map(|()| info))
+            {
+                Ok(info) => {
+                    row.sfreq = Some(f64::from(info.sfreq));
+                    let frames = info.frames.map(|n| output_len(n, info.sfreq));
+                    row.seconds = frames.map(|n| n as f64 / f64::from(self.recipe.audio.sfreq));
+                }
+                Err(e) => rejected(&mut row, &e),
+            },
+        }
+        row
+    }
+
+    /// Stores a sound's segments. Returns its row. A sound that cannot be read becomes a row with
+    /// status `rejected`, one that is not there `missing`; a lake that cannot be written is an
+    /// error.
+    pub(crate) fn store(mut self) -> Result<StimulusRow> {
+        let mut row = self.row();
+        let target = audio_path(&self.lake, &self.recipe.name, &row.dataset, &row.path);
+        let Place::File(file, _) = &self.place else {
+            missing(&mut row);
+            commit::remove(&target)?;
+            return Ok(row);
+        };
+        let decoded = (|| -> Result<_> {
+            row.sha256 = Some(super::decode::sha256(std::iter::once(file.as_path()))?);
+            if let Some(old) = self.earlier.as_ref().filter(|old| same(old, &row)) {
                 // Epochs of subjects that are not part of this ingest may use these.
-                phases.extend(&old.phases);
-                if phases.len() == old.phases.len() && target.is_file() {
+                self.grids.extend(&old.grids);
+                if self.grids.len() == old.grids.len() && target.is_file() {
                     return Ok(None);
                 }
             }
+            samples(&self.place).map(Some)
+        })();
+        row.grids = self.grids.into_iter().collect();
+        match decoded {
+            Ok(None) => {
+                // Metadata of the manifest may be newer than the row.
+                if let Some(old) = self.earlier {
+                    (row.seconds, row.sfreq, row.reason) = (old.seconds, old.sfreq, old.reason);
+                }
+            }
+            Ok(Some(Samples { mono, sfreq, notes })) => {
+                row.seconds = Some(mono.len() as f64 / f64::from(self.recipe.audio.sfreq));
+                row.sfreq = Some(sfreq);
+                row.reason = notes;
+                write(&target, &row, &mono, &self.recipe)?;
+            }
+            Err(e) => {
+                rejected(&mut row, &e);
+                commit::remove(&target)?;
+            }
         }
-        let sound = audio::read(&file)?;
-        if sound.samples.is_empty() {
-            return Err(Error::Empty(format!(
-                "{}: the sound has no samples",
-                file.display()
-            )));
-        }
-        let mono = to_16k_mono(&sound.samples, sound.sfreq)?;
-        if mono.iter().any(|v| !v.is_finite()) {
-            return Err(Error::Empty(format!(
-                "{}: the sound holds values that are not finite",
-                file.display()
-            )));
-        }
-        Ok(Some((mono, sound.sfreq)))
-    })();
-    match decoded {
-        Ok(None) => {
-            // Metadata of the manifest may be newer than the row.
-            let old = earlier.as_ref();
-            row.phases = phases.into_iter().collect();
-            row.seconds = old.and_then(|o| o.seconds);
-            row.sfreq = old.and_then(|o| o.sfreq);
-            Ok((row, true))
-        }
-        Ok(Some((mono, sfreq))) => {
-            row.phases = phases.into_iter().collect();
-            row.seconds = Some(mono.len() as f64 / f64::from(recipe.audio.sfreq));
-            row.sfreq = Some(f64::from(sfreq));
-            write(&target, &row, &mono, &recipe)?;
-            Ok((row, false))
-        }
-        Err(e) => {
-            row.status = REJECTED.into();
-            row.reason = Some(e.to_string());
-            commit::remove(&target)?;
-            Ok((row, false))
-        }
+        Ok(row)
     }
+}
+
+fn missing(row: &mut StimulusRow) {
+    row.status = MISSING.into();
+    row.reason = Some("it is not in the raw folder".into());
+}
+
+fn rejected(row: &mut StimulusRow, why: &Error) {
+    row.status = REJECTED.into();
+    row.reason = Some(why.to_string());
+    row.grids.clear();
+}
+
+/// Whether an earlier row describes what would be stored again now.
+fn same(old: &StimulusRow, row: &StimulusRow) -> bool {
+    old.status == OK
+        && old.kind == row.kind
+        && old.sha256 == row.sha256
+        && (&old.recipe_hash, &old.version) == (&row.recipe_hash, &row.version)
+}
+
+/// A channel asked for must be there.
+fn one_of(file: &Path, channel: Option<usize>, channels: usize) -> Result<()> {
+    match channel {
+        Some(channel) if channel > channels => Err(Error::Empty(format!(
+            "{}: expected a channel {channel}, found {channels} channels",
+            file.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Decodes a sound, mono at 16 kHz.
+pub(crate) fn samples(place: &Place) -> Result<Samples> {
+    let Place::File(file, channel) = place else {
+        return Err(Error::Empty("the sound is not on disk".into()));
+    };
+    let info = audio::probe(file)?;
+    one_of(file, *channel, info.channels)?;
+    let given = channel.map_or(info.channels, |_| 1);
+    let mut converter = ToMono16k::new(info.sfreq, given)?;
+    let mut failed = None;
+    let mut picked = Vec::new();
+    let decoded = audio::decode(file, |block| {
+        if failed.is_some() {
+            return;
+        }
+        let pushed = match channel {
+            None => converter.push(block),
+            Some(channel) => {
+                picked.clear();
+                picked.extend(block.iter().skip(channel - 1).step_by(info.channels));
+                converter.push(&picked)
+            }
+        };
+        failed = pushed.err();
+    })?;
+    if let Some(e) = failed {
+        return Err(e.into());
+    }
+    let mono = converter.finish()?;
+    if mono.is_empty() {
+        return Err(Error::Empty(format!(
+            "{}: the sound has no samples",
+            file.display()
+        )));
+    }
+    if mono.iter().any(|v| !v.is_finite()) {
+        return Err(Error::Empty(format!(
+            "{}: the sound holds values that are not finite",
+            file.display()
+        )));
+    }
+    let notes: Vec<String> = decoded
+        .diagnostics
+        .iter()
+        .filter(|d| d.severity != Severity::Note)
+        .map(|d| format!("{}: {}", d.code, d.message))
+        .collect();
+    Ok(Samples {
+        mono,
+        sfreq: f64::from(info.sfreq),
+        notes: (!notes.is_empty()).then(|| notes.join("; ")),
+    })
 }
 
 fn write(target: &Path, row: &StimulusRow, mono: &[f32], recipe: &Recipe) -> Result<()> {
     let audio = &recipe.audio;
-    let n = usize::try_from(segment_samples(audio)).unwrap_or(0).max(1);
+    let n = segment_samples(audio).max(1);
+    let length = usize::try_from(n).unwrap_or(1);
     let table = schema::table("audio")?;
     let schema = table.arrow(schema::DEFAULT_TIMES)?;
-    let mut writer = ShardWriter::create(target, table, schema.clone(), n, Vec::new())?;
-    for &phase in &row.phases {
-        let id = phased_id(&row.stimulus_id, i64::from(phase), audio.sfreq);
-        let start = usize::try_from(phase).unwrap_or(0).min(mono.len());
-        for (segment, samples) in mono[start..].chunks_exact(n).enumerate() {
+    let DataType::List(item) = schema.field_with_name("samples")?.data_type().clone() else {
+        return Err(Error::Schema {
+            table: "audio".into(),
+            message: "column samples is not a list".into(),
+        });
+    };
+    let mut writer = ShardWriter::create(target, table, schema.clone(), length, Vec::new())?;
+    for grid in &row.grids {
+        let id = grid.key(&row.stimulus_id, audio.sfreq);
+        for segment in 0_i32.. {
+            let at = grid.at(i64::from(segment), n);
+            // Segments that start before the sound are not stored.
+            let Ok(start) = usize::try_from(at) else {
+                continue;
+            };
+            let Some(samples) = start
+                .checked_add(length)
+                .and_then(|end| mono.get(start..end))
+            else {
+                break;
+            };
             let mut samples = samples.to_vec();
             let peak = match audio.normalise {
                 AudioNormalise::Peak => peak_normalise(&mut samples),
                 _ => 1.0,
             };
-            let DataType::List(item) = schema.field_with_name("samples")?.data_type() else {
-                continue;
-            };
             let samples = ListArray::try_new(
                 item.clone(),
-                OffsetBuffer::from_lengths([n]),
+                OffsetBuffer::from_lengths([length]),
                 Arc::new(Float32Array::from(samples)),
                 None,
             )?;
-            let onset = (start + segment * n) as f64 / f64::from(audio.sfreq);
+            let onset = start as f64 / f64::from(audio.sfreq);
             let columns: Vec<ArrayRef> = vec![
                 Arc::new(StringArray::from(vec![id.as_str()])),
-                Arc::new(Int32Array::from(vec![
-                    i32::try_from(segment).unwrap_or(i32::MAX),
-                ])),
+                Arc::new(Int32Array::from(vec![segment])),
                 Arc::new(Float64Array::from(vec![onset])),
                 Arc::new(Float32Array::from(vec![peak])),
                 Arc::new(Float64Array::from(vec![f64::from(audio.sfreq)])),
@@ -251,138 +311,23 @@ fn write(target: &Path, row: &StimulusRow, mono: &[f32], recipe: &Recipe) -> Res
     writer.commit().map(drop)
 }
 
-/// Rows as a batch of table `stimuli`.
-pub(crate) fn to_batch(rows: &[StimulusRow]) -> Result<RecordBatch> {
-    let schema = schema::table("stimuli")?.arrow(schema::DEFAULT_TIMES)?;
-    let text = |f: fn(&StimulusRow) -> &str| -> ArrayRef {
-        Arc::new(StringArray::from_iter_values(rows.iter().map(f)))
-    };
-    let maybe = |f: fn(&StimulusRow) -> Option<&str>| -> ArrayRef {
-        Arc::new(StringArray::from_iter(rows.iter().map(f)))
-    };
-    let phases = Int32Array::from_iter_values(rows.iter().flat_map(|r| r.phases.iter().copied()));
-    let item = Arc::new(Field::new("item", DataType::Int32, false));
-    let offsets = OffsetBuffer::from_lengths(rows.iter().map(|r| r.phases.len()));
-    let columns: Vec<ArrayRef> = vec![
-        text(|r| &r.stimulus_id),
-        text(|r| &r.dataset),
-        text(|r| &r.path),
-        maybe(|r| r.sha256.as_deref()),
-        maybe(|r| r.content_id.as_deref()),
-        Arc::new(Float64Array::from_iter(rows.iter().map(|r| r.seconds))),
-        Arc::new(Float64Array::from_iter(rows.iter().map(|r| r.sfreq))),
-        maybe(|r| r.speaker.as_deref()),
-        maybe(|r| r.side.as_deref()),
-        text(|r| &r.recipe),
-        text(|r| &r.recipe_hash),
-        text(|r| &r.version),
-        Arc::new(ListArray::try_new(item, offsets, Arc::new(phases), None)?),
-        text(|r| &r.status),
-        maybe(|r| r.reason.as_deref()),
-    ];
-    Ok(RecordBatch::try_new(schema, columns)?)
-}
-
-/// The rows of a batch of table `stimuli`.
-pub(crate) fn from_batch(batch: &RecordBatch) -> Result<Vec<StimulusRow>> {
-    let wrong = |name: &str| Error::Column {
-        table: "stimuli".into(),
-        column: name.into(),
-        message: "is not of the type in schemas/stimuli.toml".into(),
-    };
-    let mut texts: BTreeMap<&str, StringArray> = BTreeMap::new();
-    for name in [
-        "stimulus_id",
-        "dataset",
-        "path",
-        "sha256",
-        "content_id",
-        "speaker",
-        "side",
-        "recipe",
-        "recipe_hash",
-        "version",
-        "status",
-        "reason",
-    ] {
-        let column = batch
-            .column_by_name(name)
-            .and_then(|c| c.as_string_opt::<i32>())
-            .ok_or_else(|| wrong(name))?;
-        texts.insert(name, column.clone());
-    }
-    let get = |name: &str, i: usize| {
-        texts
-            .get(name)
-            .filter(|c| c.is_valid(i))
-            .map(|c| c.value(i).to_string())
-    };
-    let must = |name: &str, i: usize| get(name, i).unwrap_or_default();
-    let double = |name: &str| {
-        batch
-            .column_by_name(name)
-            .and_then(|c| c.as_primitive_opt::<Float64Type>())
-            .ok_or_else(|| wrong(name))
-    };
-    let (seconds, sfreq) = (double("seconds")?, double("sfreq")?);
-    let phases = batch
-        .column_by_name("phases")
-        .and_then(|c| c.as_list_opt::<i32>())
-        .ok_or_else(|| wrong("phases"))?;
-    (0..batch.num_rows())
-        .map(|i| {
-            let phases = phases.value(i);
-            Ok(StimulusRow {
-                stimulus_id: must("stimulus_id", i),
-                dataset: must("dataset", i),
-                path: must("path", i),
-                sha256: get("sha256", i),
-                content_id: get("content_id", i),
-                seconds: seconds.is_valid(i).then(|| seconds.value(i)),
-                sfreq: sfreq.is_valid(i).then(|| sfreq.value(i)),
-                speaker: get("speaker", i),
-                side: get("side", i),
-                recipe: must("recipe", i),
-                recipe_hash: must("recipe_hash", i),
-                version: must("version", i),
-                phases: phases
-                    .as_primitive_opt::<Int32Type>()
-                    .ok_or_else(|| wrong("phases"))?
-                    .values()
-                    .to_vec(),
-                status: must("status", i),
-                reason: get("reason", i),
-            })
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn stream(offset: i64, length: i64) -> WorkStream {
-        WorkStream {
-            stimulus_id: "D/a.wav".into(),
-            role: "heard".into(),
-            offset,
-            length,
-        }
-    }
-
     #[test]
-    fn segments_follow_the_grid_of_the_sound_or_one_of_their_own() {
-        let audio = Recipe::builtin("mindmix").unwrap().audio;
-        let of = |offset, length, epoch| segment_of(&stream(offset, length), epoch, &audio);
-        assert_eq!(of(0, 96_000, 0), Some(("D/a.wav".into(), 0)));
-        assert_eq!(of(64_000, 960_000, 1), Some(("D/a.wav".into(), 3)));
-        assert_eq!(of(8_000, 960_000, 0), Some(("D/a.wav@500".into(), 0)));
-        assert_eq!(of(32_001, 960_000, 0), Some(("D/a.wav@0.0625".into(), 1)));
-        // The sound starts half a second after the trial.
-        assert_eq!(of(-8_000, 960_000, 0), None);
-        assert_eq!(of(-8_000, 960_000, 1), Some(("D/a.wav@1500".into(), 0)));
-        // The sound ends.
-        assert_eq!(of(0, 95_999, 2), None);
-        assert_eq!(of(0, 96_000, 2), Some(("D/a.wav".into(), 2)));
+    fn a_channel_of_a_file_is_named_behind_it() {
+        assert_eq!(channel_of("a/b.wav"), ("a/b.wav", None));
+        assert_eq!(channel_of("a/b.wav#ch2"), ("a/b.wav", Some(2)));
+        assert_eq!(channel_of("a/b.wav#ch12"), ("a/b.wav", Some(12)));
+        for whole in [
+            "a.wav#ch0",
+            "a.wav#ch",
+            "a.wav#ch+1",
+            "a.mat#chorus",
+            "a.mat#x/y",
+        ] {
+            assert_eq!(channel_of(whole), (whole, None));
+        }
     }
 }

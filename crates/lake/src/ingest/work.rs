@@ -98,6 +98,9 @@ pub(crate) struct WorkChannel {
     /// Why it is not kept; a channel without a reason is kept.
     #[prost(string, optional, tag = "8")]
     pub(crate) reason: Option<String>,
+    /// mm between the electrode and the place of its name, where a layout gave the name.
+    #[prost(double, optional, tag = "9")]
+    pub(crate) distance: Option<f64>,
 }
 
 /// One trial.
@@ -128,6 +131,18 @@ pub(crate) struct WorkTrial {
     /// Whether the publisher rejected it.
     #[prost(bool, optional, tag = "11")]
     pub(crate) rejected: Option<bool>,
+    /// The epochs that all of `streams` fill; absent where there are none.
+    #[prost(message, optional, tag = "12")]
+    pub(crate) heard: Option<WorkHeard>,
+}
+
+/// Epochs `from..until` of a trial.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(crate) struct WorkHeard {
+    #[prost(int64, tag = "1")]
+    pub(crate) from: i64,
+    #[prost(int64, tag = "2")]
+    pub(crate) until: i64,
 }
 
 impl WorkTrial {
@@ -136,6 +151,7 @@ impl WorkTrial {
             start: self.start,
             stop: self.stop,
             drop_reason: self.drop_reason.clone(),
+            heard: self.heard.map(|h| h.from..h.until),
         }
     }
 }
@@ -153,6 +169,12 @@ pub(crate) struct WorkStream {
     /// Length of the sound in samples at that rate.
     #[prost(int64, tag = "4")]
     pub(crate) length: i64,
+    /// Seconds of the EEG's clock a second of the sound's.
+    #[prost(double, tag = "5")]
+    pub(crate) rate: f64,
+    /// left, right or centre.
+    #[prost(string, optional, tag = "6")]
+    pub(crate) side: Option<String>,
 }
 
 impl Work {

@@ -194,7 +194,13 @@ pub fn scan(raw: &Path, files: &[File], trials: &str) -> Scan {
                 rows.iter().map(|(_, k, _)| *k as i32),
             )),
             text(&|c| Some(c.name)),
-            text(&|c| Some(if c.canonical.is_some() { "eeg" } else { "misc" })),
+            text(&|c| {
+                Some(match (c.canonical, c.name) {
+                    (Some(_), _) => "eeg",
+                    (None, "AUD") => "audio",
+                    (None, _) => "misc",
+                })
+            }),
             text(&|c| c.canonical),
             text(&|c| Some(c.unit)),
             Arc::new(Float64Array::from_iter(
@@ -287,13 +293,22 @@ pub fn contents(lake: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 pub fn write_wav(raw: &Path, path: &str, seconds: f64) {
+    write_talkers(raw, path, &[7], seconds);
+}
+
+/// What a channel made from `seed` holds at 16 kHz.
+pub fn talker(seed: u64, seconds: f64) -> Vec<f32> {
+    let x = signal(seed, 16_000.0, seconds);
+    x.iter().map(|v| (*v / 100.0) as f32).collect()
+}
+
+/// A sound file with a channel a seed.
+pub fn write_talkers(raw: &Path, path: &str, seeds: &[u64], seconds: f64) {
     let target = raw.join(path);
     std::fs::create_dir_all(target.parent().unwrap()).unwrap();
-    let samples: Vec<f32> = signal(7, 16_000.0, seconds)
-        .iter()
-        .map(|v| (*v / 100.0) as f32)
-        .collect();
-    wav::write(&target, 16_000, &[&samples], wav::Sample::Float32).unwrap();
+    let samples: Vec<Vec<f32>> = seeds.iter().map(|&s| talker(s, seconds)).collect();
+    let channels: Vec<&[f32]> = samples.iter().map(Vec::as_slice).collect();
+    wav::write(&target, 16_000, &channels, wav::Sample::Float32).unwrap();
 }
 
 /// The stored epochs of the answer in its order: onset, and a channel's samples each.

@@ -49,7 +49,17 @@ fn a_lake_of_another_version_and_a_folder_that_is_none_are_refused() {
     .unwrap();
     let message = Lake::open(dir.path()).unwrap_err().to_string();
     assert!(
-        message.contains("format version 99") && message.contains("version 1"),
+        message.contains("format version 99") && message.contains("use a newer mmpipe"),
+        "{message}"
+    );
+    std::fs::write(
+        dir.path().join("mmpipe-lake.json"),
+        r#"{"format_version": 1}"#,
+    )
+    .unwrap();
+    let message = Lake::create_or_open(dir.path()).unwrap_err().to_string();
+    assert!(
+        message.contains("reads version 2: ingest the raw files again into another folder"),
         "{message}"
     );
     std::fs::write(dir.path().join("mmpipe-lake.json"), "{").unwrap();

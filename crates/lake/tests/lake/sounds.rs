@@ -1,7 +1,7 @@
 //! Sounds: stored once, paired with epochs, missing ones told.
 
 use crate::common::*;
-use mmpipe_lake::{AudioStore, EpochStore, Lake};
+use mmpipe_lake::{AudioStore, EpochStore, IngestRequest, Lake};
 
 #[test]
 fn epochs_point_at_segments_on_and_off_the_grid() {
@@ -19,23 +19,25 @@ fn epochs_point_at_segments_on_and_off_the_grid() {
     let lake = Lake::create_or_open(&dir.path().join("lake")).unwrap();
     let report = run(&lake, asked.clone()).unwrap();
     assert!(
-        report
-            .notes
-            .iter()
-            .any(|n| n.contains("gone.wav") && n.contains("kept without it")),
+        report.notes.iter().any(|n| n.contains("1 of 2 sounds")
+            && n.contains("stimuli/gone.wav; 2 trials are kept without them, 0 of")),
         "{:?}",
         report.notes
     );
     let stimuli = query(
         &lake,
-        "SELECT path, status, content_id, seconds, phases FROM stimuli ORDER BY path",
+        "SELECT path, status, content_id, seconds, kind, reason, grids FROM stimuli ORDER BY path",
     );
     assert!(
-        stimuli.contains("| stimuli/a.wav    | ok       | story      | 11.0    | [0, 8000] |"),
+        stimuli.contains(
+            "| stimuli/a.wav    | ok      | story      | 11.0    | sound |                             | [{start: 0, rate: 1.0}, {start: 8000, rate: 1.0}] |"
+        ),
         "{stimuli}"
     );
     assert!(
-        stimuli.contains("| stimuli/gone.wav | rejected |"),
+        stimuli.contains(
+            "| stimuli/gone.wav | missing |            |         | sound | it is not in the raw folder | []"
+        ),
         "{stimuli}"
     );
     // 11 s hold 5 segments from 0 s and 5 from 0.5 s.
@@ -51,21 +53,30 @@ fn epochs_point_at_segments_on_and_off_the_grid() {
         audio.contains("| Mini/stimuli/a.wav@500 | 5 | 8.5  | 32000 |"),
         "{audio}"
     );
-    // A 21-s trial: five epochs have sound, five come after its end.
-    assert!(
-        query(
-            &lake,
-            "SELECT count(*) AS n FROM eeg WHERE run = '1' AND cardinality(stimuli) = 1"
-        )
-        .contains("| 5 |")
+    // A 21-s trial: five epochs have sound, five come after its end and are not written. Of the
+    // other trial 9 s are heard from 0.5 s on, and 1.5 s of the sound are left.
+    let epochs = query(
+        &lake,
+        "SELECT run, count(*) AS n, min(cardinality(stimuli)) AS least FROM eeg WHERE content_id = 'story' GROUP BY 1 ORDER BY 1",
     );
     assert!(
-        query(
-            &lake,
-            "SELECT count(*) AS n FROM eeg WHERE content_id = 'story'"
-        )
-        .contains("| 14 |")
+        epochs.contains("| 1   | 5 | 1 ") && epochs.contains("| 2   | 4 | 1 "),
+        "{epochs}"
     );
+    let dropped = &report.recordings[0].dropped;
+    let beyond = dropped.iter().find(|d| d.reason == "beyond the sound");
+    let beyond = beyond.unwrap_or_else(|| panic!("{dropped:?}"));
+    assert_eq!((beyond.epochs, beyond.seconds), (5, 10.0));
+    assert_eq!(
+        (report.beyond_eeg.trials, report.beyond_eeg.seconds),
+        (1, 1.5)
+    );
+    let dry = IngestRequest {
+        dry_run: true,
+        ..asked.clone()
+    };
+    let dry = run(&lake, dry).unwrap();
+    assert_eq!((dry.epochs(), dry.beyond_eeg), (9, report.beyond_eeg));
 
     let (epochs, sounds) = runtime().block_on(async {
         (
@@ -108,4 +119,157 @@ fn epochs_point_at_segments_on_and_off_the_grid() {
     };
     run(&lake, one).unwrap();
     assert_eq!(contents(lake.root()), before);
+}
+
+/// A query over `files` that gives every recording these streams in its trial 0.
+fn streams(rows: &[&str]) -> Option<String> {
+    let one = |row: &&str| format!("SELECT path, 0 AS trial, {row} FROM files WHERE status = 'ok'");
+    Some(rows.iter().map(one).collect::<Vec<_>>().join(" UNION ALL "))
+}
+
+#[test]
+fn channels_of_a_sound_file_are_sounds_of_their_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let raw = dir.path().join("raw");
+    let files = raw_folder(&raw);
+    write_talkers(&raw, "clean/Trail1.wav", &[7, 8], 21.0);
+    let mut asked = request(scan(&raw, &files[..1], WHOLE), &raw);
+    asked.scan.streams_sql = streams(&[
+        "'clean/Trail1.wav#ch2' AS stimulus, 'attended' AS role, 0.0 AS \"offset\", 'right' AS side",
+        "'clean/Trail1.wav#ch1', 'unattended', 0.0, 'left'",
+        "'clean/Trail1.wav#ch3', 'candidate', 0.0, NULL",
+    ]);
+    asked.scan.stimuli_sql = Some(
+        "SELECT 'clean/Trail1.wav#ch2' AS stimulus, '1' AS content_id, 'Ann' AS speaker, 'female' AS gender".into(),
+    );
+    let lake = Lake::create_or_open(&dir.path().join("lake")).unwrap();
+    run(&lake, asked).unwrap();
+    let rows = query(
+        &lake,
+        "SELECT path, status, gender, reason FROM stimuli ORDER BY path",
+    );
+    assert!(
+        rows.contains("| clean/Trail1.wav#ch1 | ok       |        |")
+            && rows.contains("| clean/Trail1.wav#ch2 | ok       | female |")
+            && rows.contains("| clean/Trail1.wav#ch3 | rejected |        |")
+            && rows.contains("expected a channel 3, found 2 channels"),
+        "{rows}"
+    );
+    let (epochs, sounds) = runtime().block_on(async {
+        let epochs = EpochStore::open(&lake, "epoch = 3").await.unwrap();
+        (epochs, AudioStore::open(&lake, "mindmix").await.unwrap())
+    });
+    let heard: Vec<(&str, &str, Option<&str>)> = epochs
+        .meta(0)
+        .streams
+        .iter()
+        .map(|s| (s.stimulus_id.as_str(), s.role.as_str(), s.side.as_deref()))
+        .collect();
+    assert_eq!(
+        heard,
+        [
+            ("Mini/clean/Trail1.wav#ch2", "attended", Some("right")),
+            ("Mini/clean/Trail1.wav#ch1", "unattended", Some("left")),
+        ]
+    );
+    let mut out = vec![0.0; 32_000];
+    for (seed, channel) in [(7, 1), (8, 2)] {
+        let peak = sounds
+            .read(&format!("Mini/clean/Trail1.wav#ch{channel}"), 3, &mut out)
+            .unwrap();
+        for (a, b) in out.iter().zip(&talker(seed, 21.0)[96_000..]) {
+            assert!((a * peak - b).abs() < 1e-6);
+        }
+    }
+}
+
+#[test]
+fn a_clock_that_drifts_is_followed_to_the_sample() {
+    let dir = tempfile::tempdir().unwrap();
+    let raw = dir.path().join("raw");
+    let files = raw_folder(&raw);
+    write_wav(&raw, "a.wav", 30.0);
+    // 5000 ppm: an epoch's sound starts 159 samples earlier than the epoch before would have it.
+    let drift = "'a.wav' AS stimulus, 'heard' AS role, 1.25 AS \"offset\", 1.005 AS rate";
+    let mut asked = request(scan(&raw, &files[..1], WHOLE), &raw);
+    asked.scan.streams_sql = streams(&[drift]);
+    let lake = Lake::create_or_open(&dir.path().join("lake")).unwrap();
+    run(&lake, asked.clone()).unwrap();
+    let (epochs, sounds) = runtime().block_on(async {
+        let epochs = EpochStore::open(&lake, "true").await.unwrap();
+        (epochs, AudioStore::open(&lake, "mindmix").await.unwrap())
+    });
+    assert_eq!(epochs.len(), 10);
+    let sound = talker(7, 30.0);
+    let mut out = vec![0.0; 32_000];
+    for i in 0..epochs.len() {
+        let [stream] = epochs.meta(i).streams.as_slice() else {
+            panic!("{:?}", epochs.meta(i));
+        };
+        assert_eq!(stream.stimulus_id, "Mini/a.wav@1250x1.005");
+        let peak = sounds
+            .read(&stream.stimulus_id, stream.segment, &mut out)
+            .unwrap();
+        let at = ((1.25 + 2.0 * i as f64 / 1.005) * 16_000.0).round() as usize;
+        for (a, b) in out.iter().zip(&sound[at..]) {
+            assert!((a * peak - b).abs() < 1e-6, "epoch {i}");
+        }
+    }
+    // Unchanged it is skipped; the grid is part of what is compared.
+    assert_eq!(run(&lake, asked.clone()).unwrap().skipped(), 1);
+    asked.scan.streams_sql = streams(&[&drift.replace("1.005", "0.995")]);
+    assert_eq!(run(&lake, asked).unwrap().skipped(), 0);
+}
+
+#[test]
+fn a_sound_that_comes_later_is_taken_then() {
+    let dir = tempfile::tempdir().unwrap();
+    let raw = dir.path().join("raw");
+    let files = raw_folder(&raw);
+    let mut asked = request(scan(&raw, &files[..1], WHOLE), &raw);
+    asked.scan.streams_sql = streams(&["'a.wav' AS stimulus, 'heard' AS role, 0.0 AS \"offset\""]);
+    let lake = Lake::create_or_open(&dir.path().join("lake")).unwrap();
+    let report = run(&lake, asked.clone()).unwrap();
+    assert_eq!((report.epochs(), report.count("rejected")), (10, 0));
+    assert!(
+        report
+            .notes
+            .iter()
+            .any(|n| n.contains("1 trials are kept without them, 1 of these as EEG alone")),
+        "{:?}",
+        report.notes
+    );
+    write_wav(&raw, "a.wav", 8.5);
+    let report = run(&lake, asked).unwrap();
+    assert_eq!((report.epochs(), report.skipped()), (4, 0));
+    assert_eq!(report.stimuli[0].status, "ok");
+}
+
+#[test]
+fn streams_that_make_no_sense_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let raw = dir.path().join("raw");
+    let files = raw_folder(&raw);
+    let lake = Lake::create_or_open(&dir.path().join("lake")).unwrap();
+    for (columns, message) in [
+        (
+            "0.0 AS \"offset\", 1.5 AS rate",
+            "rate 1.5 of \"s1/a.edf\", trial 0: expected 1 to within 0.01",
+        ),
+        ("0.0 AS \"offset\", 'nan' AS rate", "rate NaN"),
+        (
+            "0.0 AS \"offset\", 'L' AS side",
+            "side \"L\" of \"s1/a.edf\", trial 0, is none of left, right, centre",
+        ),
+        ("1e9 AS \"offset\"", "offset 1000000000 s"),
+    ] {
+        let mut asked = request(scan(&raw, &files[..1], WHOLE), &raw);
+        asked.scan.streams_sql =
+            streams(&[&format!("'a.wav' AS stimulus, 'heard' AS role, {columns}")]);
+        let error = run(&lake, asked).unwrap_err().to_string();
+        assert!(
+            error.contains("streams query") && error.contains(message),
+            "{error}"
+        );
+    }
 }

@@ -56,6 +56,7 @@ pub(crate) fn put(lake: &Lake, rows: &[Row], recipe: &str) {
             Field::new("stimulus_id", DataType::Utf8, false),
             Field::new("segment", DataType::Int32, false),
             Field::new("role", DataType::Utf8, false),
+            Field::new("side", DataType::Utf8, true),
         ]);
         let sounds: Vec<&str> = rows
             .iter()
@@ -68,6 +69,7 @@ pub(crate) fn put(lake: &Lake, rows: &[Row], recipe: &str) {
                 Arc::new(StringArray::from(sounds)),
                 Arc::new(Int32Array::from(vec![0; count])),
                 Arc::new(StringArray::from(vec!["heard"; count])),
+                Arc::new(StringArray::new_null(count)),
             ],
             None,
         );

@@ -1,0 +1,201 @@
+//! Trials and their sounds: which sounds are wanted in which grids, which of them are there, and
+//! what of each trial they fill.
+//!
+//! A sound that is not on disk or cannot be read costs the trial that sound, not the trial; a
+//! trial without any sound left is one of EEG alone. Where a trial has sounds, its epochs are
+//! those that every one of them fills.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use futures::{StreamExt, stream};
+use mmpipe_corpora::Scan;
+
+use super::grid::{self, Grid};
+use super::plan::Plan;
+use super::report::{BeyondEeg, IngestReport};
+use super::resume::Earlier;
+use super::rows;
+use super::sounds::{self, Place, Request};
+use super::stimuli::{MISSING, SOUND, StimulusRow};
+use super::streams::Stream;
+use super::work::{Work, WorkStream};
+use super::{Error, Job, Result};
+
+/// Decodes the sounds that trials refer to, writes their segments, and puts their keys into the
+/// work list.
+pub(super) async fn store(
+    job: &Job<'_>,
+    scan: &Scan,
+    plan: &mut Plan,
+    earlier: &mut Earlier,
+    report: &mut IngestReport,
+) -> Result<()> {
+    let requests = requests(job, scan, plan, Some(earlier));
+    let mut done = stream::iter(requests)
+        .map(|request| tokio::task::spawn_blocking(move || request.store()))
+        .buffered(job.threads);
+    while let Some(result) = done.next().await {
+        let row = result.map_err(|e| Error::Empty(format!("a worker stopped: {e}")))??;
+        job.progress.stimulus(&row);
+        earlier.stimuli.insert(row.path.clone(), row.clone());
+        report.stimuli.push(row);
+    }
+    drop(done);
+    if !report.stimuli.is_empty() {
+        earlier.save_stimuli(job.lake)?;
+    }
+    fill(job, plan, report);
+    Ok(())
+}
+
+/// As [`store`], from the headers of the sounds alone, and nothing is written.
+pub(super) fn look(job: &Job<'_>, scan: &Scan, plan: &mut Plan, report: &mut IngestReport) {
+    let requests = requests(job, scan, plan, None);
+    report.stimuli = requests.iter().map(Request::look).collect();
+    fill(job, plan, report);
+}
+
+/// The sample of a sound, at the recipe's rate, that is heard when a trial starts.
+fn offset(job: &Job<'_>, stream: &Stream) -> i64 {
+    (stream.offset * f64::from(job.recipe.audio.sfreq)).round() as i64
+}
+
+/// Every sound that a trial of this ingest refers to, and the grids of segments it needs.
+fn requests(job: &Job<'_>, scan: &Scan, plan: &Plan, earlier: Option<&Earlier>) -> Vec<Request> {
+    let n = grid::segment_samples(&job.recipe.audio).max(1);
+    let wanted: BTreeSet<&str> = plan.works.iter().map(|w| w.path.as_str()).collect();
+    let mut grids: BTreeMap<&str, BTreeSet<Grid>> = BTreeMap::new();
+    for ((path, _), streams) in &plan.streams {
+        if wanted.contains(path.as_str()) {
+            for s in streams {
+                let (grid, _) = Grid::of(offset(job, s), s.rate, n);
+                grids.entry(&s.stimulus).or_default().insert(grid);
+            }
+        }
+    }
+    grids
+        .into_iter()
+        .map(|(path, grids)| Request {
+            lake: job.lake.root().to_path_buf(),
+            place: place(job, scan, path),
+            recipe: job.recipe.clone(),
+            dataset: scan.dataset.clone(),
+            path: path.to_string(),
+            sound: plan.sounds.get(path).cloned().unwrap_or_default(),
+            grids,
+            earlier: earlier.and_then(|e| e.stimuli.get(path)).cloned(),
+        })
+        .collect()
+}
+
+/// Where a stimulus lies: in the raw folder or unpacked from an archive.
+pub(super) fn place(job: &Job<'_>, scan: &Scan, stimulus: &str) -> Place {
+    let file = |path: &str| {
+        let below = || job.raw.join(path);
+        let file = scan.places.get(path).cloned().unwrap_or_else(below);
+        file.is_file().then_some(file)
+    };
+    let (path, channel) = sounds::channel_of(stimulus);
+    match (file(stimulus), file(path)) {
+        (Some(whole), _) => Place::File(whole, None),
+        (None, Some(file)) => Place::File(file, channel),
+        (None, None) => Place::Missing,
+    }
+}
+
+/// Puts the sounds that are there into the work list, and says which are not.
+fn fill(job: &Job<'_>, plan: &mut Plan, report: &mut IngestReport) {
+    let audio = &job.recipe.audio;
+    let sfreq = f64::from(audio.sfreq);
+    let mut lengths: HashMap<&str, i64> = HashMap::new();
+    for row in &report.stimuli {
+        if let (rows::OK, SOUND, Some(seconds)) =
+            (row.status.as_str(), row.kind.as_str(), row.seconds)
+        {
+            lengths.insert(&row.path, (seconds * sfreq).round() as i64);
+        }
+    }
+    let missing: BTreeSet<&str> = report
+        .stimuli
+        .iter()
+        .filter(|s| s.status == MISSING)
+        .map(|s| s.path.as_str())
+        .collect();
+    let (mut poorer, mut silent) = (0, 0);
+    for work in &mut plan.works {
+        for trial in &mut work.trials {
+            let Some(streams) = plan.streams.get(&(work.path.clone(), trial.trial)) else {
+                continue;
+            };
+            trial.streams = streams
+                .iter()
+                .filter_map(|s| {
+                    Some(WorkStream {
+                        stimulus_id: sounds::stimulus_id(&work.dataset, &s.stimulus),
+                        role: s.role.clone(),
+                        offset: offset(job, s),
+                        length: *lengths.get(s.stimulus.as_str())?,
+                        rate: s.rate,
+                        side: s.side.clone(),
+                    })
+                })
+                .collect();
+            trial.heard = grid::heard(&trial.streams, audio);
+            if streams
+                .iter()
+                .any(|s| missing.contains(s.stimulus.as_str()))
+            {
+                poorer += 1;
+                silent += usize::from(trial.streams.is_empty());
+            }
+        }
+    }
+    report.notes.extend(notes(&report.stimuli, poorer, silent));
+    report.beyond_eeg = beyond_eeg(&plan.works, &plan.seconds, sfreq);
+}
+
+/// Remarks on the sounds that cannot be used, and on those that can be but are not whole.
+fn notes(stimuli: &[StimulusRow], poorer: usize, silent: usize) -> Vec<String> {
+    let of = |status: &'static str| stimuli.iter().filter(move |s| s.status == status);
+    let mut notes = Vec::new();
+    let missing: Vec<&str> = of(MISSING).map(|s| s.path.as_str()).collect();
+    if let Some(first) = missing.first() {
+        notes.push(format!(
+            "missing-sounds: {} of {} sounds are not in the raw folder, the first: {first}; {poorer} trials are kept \
+             without them, {silent} of these as EEG alone",
+            missing.len(),
+            stimuli.len(),
+        ));
+    }
+    let why = |s: &StimulusRow| s.reason.clone().unwrap_or_else(|| "cannot be read".into());
+    notes.extend(
+        of(rows::REJECTED).map(|s| format!("{}: {}; trials are kept without it", s.path, why(s))),
+    );
+    let remarked = of(rows::OK).filter(|s| s.reason.is_some());
+    notes.extend(remarked.map(|s| format!("{}: {}", s.path, why(s))));
+    notes
+}
+
+/// The sound that goes on where the EEG of a trial has ended, by what the headers say.
+fn beyond_eeg(works: &[Work], lengths: &BTreeMap<String, f64>, sfreq: f64) -> BeyondEeg {
+    let mut sum = BeyondEeg::default();
+    for work in works {
+        let end = lengths.get(&work.path).copied().unwrap_or(0.0);
+        for trial in work.trials.iter().filter(|t| t.drop_reason.is_none()) {
+            let start = trial.start.unwrap_or(0.0);
+            let eeg = trial.stop.map_or(end, |stop| stop.min(end)) - start;
+            let until = trial
+                .streams
+                .iter()
+                .map(|s| (s.length - s.offset) as f64 / sfreq * s.rate)
+                .fold(f64::INFINITY, f64::min);
+            let rest = until - eeg.max(0.0);
+            // Less than a sample of 16 kHz is rounding.
+            if until.is_finite() && rest > 1.0 / sfreq {
+                sum.trials += 1;
+                sum.seconds += rest;
+            }
+        }
+    }
+    sum
+}
