@@ -15,10 +15,10 @@ fn help_of_the_program() {
 #[test]
 fn help_of_every_command() {
     for command in COMMANDS {
-        insta::assert_snapshot!(
-            format!("help-{command}"),
-            Scratch::new().ok(&[command, "--help"])
-        );
+        let text = Scratch::new().ok(&[command, "--help"]);
+        // What can be simulated is listed last, and tested in `simulate`.
+        let (text, _) = text.split_once("\n  BCI-IV-2A").unwrap_or((&text, ""));
+        insta::assert_snapshot!(format!("help-{command}"), text);
     }
 }
 
@@ -79,7 +79,7 @@ fn what_is_not_there_is_said_with_the_way_out() {
         ),
         (
             "no-simulation",
-            vec!["simulate", "--dataset", "KUL", "--out", "x"],
+            vec!["simulate", "--dataset", "KULL", "--out", "x"],
         ),
         (
             "bad-config-key",

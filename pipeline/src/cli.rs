@@ -288,8 +288,9 @@ pub(crate) struct ReportArgs {
 
 /// `mmpipe simulate`
 #[derive(Debug, Args)]
+#[command(after_help = crate::commands::simulations())]
 pub(crate) struct SimulateArgs {
-    /// TwoTalker, EEGMat or EEGMMIDB
+    /// Data set to simulate, by name or alias
     #[arg(long, value_name = "NAME")]
     pub(crate) dataset: String,
     /// Folder to write; it must be empty or absent
@@ -298,7 +299,7 @@ pub(crate) struct SimulateArgs {
     /// Seed of everything random
     #[arg(long, default_value_t = 0, value_name = "SEED")]
     pub(crate) seed: u64,
-    /// Subjects [default: the corpus's own]
+    /// Subjects, where the corpus leaves it open [default: the corpus's own]
     #[arg(long, value_name = "N")]
     pub(crate) subjects: Option<usize>,
 }

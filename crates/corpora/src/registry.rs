@@ -47,6 +47,7 @@ const BUILTIN: &[(&str, &str)] = &[
         "HMCSleep.toml",
         include_str!("../../../data-manifests/HMCSleep.toml"),
     ),
+    ("KUL.toml", include_str!("../../../data-manifests/KUL.toml")),
     (
         "OpenBMI-ERP.toml",
         include_str!("../../../data-manifests/OpenBMI-ERP.toml"),

@@ -5,10 +5,11 @@
 //! - [`write_bids`] with [`TwoTalker`]: two-talker selective attention in BIDS.
 //! - [`eegmat`], [`eegmmidb`], [`bci_iv_2a`], [`bci_iv_2b`], [`hgd`], [`hgd_mat`],
 //!   [`openbmi`], [`bnci2014_001`], [`bnci2014_004`]: miniatures of real corpora in which every sample is known.
-//! - [`eegmat`], [`eegmmidb`]: miniatures of real corpora in which every sample is known.
 //! - [`chbmit`], [`hmc`], [`cap`]: the same in plain EDF, with the faults of the real files.
 //! - [`eegmat`], [`eegmmidb`], [`tuab`], [`tuep`], [`tuev`]: miniatures of real corpora in which
 //!   every sample is known.
+//! - [`kul`]: corpora of EEG and sound, with the response to the attended sound in the EEG.
+//! - [`simulations`]: all of these by the name of the data set.
 //! - [`bench_bids`], [`bench_recording`]: large recordings for measurements of speed.
 //!
 //! Everything is a function of its settings and a seed. Each part draws from its own named random
@@ -46,6 +47,7 @@ mod bench;
 mod bids;
 mod bnci;
 mod cap;
+mod catalog;
 mod chbmit;
 mod config;
 mod eeg;
@@ -57,6 +59,8 @@ mod graz;
 mod grid;
 mod hgd;
 mod hmc;
+mod kul;
+mod listening;
 mod montage;
 mod noise;
 mod openbmi;
@@ -80,6 +84,7 @@ pub use bci_iv_2b::{BciIv2b, bci_iv_2b};
 pub use bench::{bench_bids, bench_recording};
 pub use bnci::{bnci2014_001, bnci2014_004};
 pub use cap::{Cap, cap};
+pub use catalog::{Choice, Simulation, simulation, simulations};
 pub use chbmit::{ChbMit, chbmit};
 pub use config::TwoTalker;
 pub use eegmat::{EegMat, eegmat};
@@ -87,6 +92,8 @@ pub use eegmmidb::{EegMmidb, eegmmidb};
 pub use error::{Error, Result};
 pub use hgd::{Hgd, hgd, hgd_mat};
 pub use hmc::{Hmc, hmc};
+pub use kul::{Kul, kul};
+pub use listening::{Heard, PlantedHearing, PlantedListening, PlantedSound};
 pub use openbmi::{OpenBmi, Paradigm, openbmi};
 pub use plain_edf::{PlainChannel, PlainCorpus, PlainRecording};
 pub use plan::Side;

@@ -15,6 +15,8 @@ mod split;
 mod sql;
 mod train;
 
+pub(crate) use simulate::simulations;
+
 use std::process::ExitCode;
 
 use anyhow::Result;

@@ -1,9 +1,11 @@
 //! `mmpipe simulate`: a corpus with known ground truth, in its native raw layout.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
-use mmpipe_simulate as sim;
+use mmpipe_corpora::registry;
+use mmpipe_simulate::{self as sim, Choice, Simulation};
 
 use super::Status;
 use crate::cli::SimulateArgs;
@@ -11,78 +13,50 @@ use crate::context::Context;
 use crate::render;
 
 pub(crate) fn run(ctx: &Context, args: &SimulateArgs) -> Result<Status> {
+    let simulation = find(ctx, &args.dataset)?;
     if !is_empty(&args.out)? {
         bail!(
             "{} is not empty; name a folder that is absent or empty with --out",
             args.out.display()
         );
     }
-    let truth = match args.dataset.to_lowercase().as_str() {
-        "twotalker" => {
-            let mut config = sim::TwoTalker {
-                seed: args.seed,
-                ..Default::default()
-            };
-            config.subjects = args.subjects.unwrap_or(config.subjects);
-            serde_json::to_value(sim::write_bids(&config, &args.out)?)?
-        }
-        "eegmat" => {
-            let mut config = sim::EegMat {
-                seed: args.seed,
-                ..Default::default()
-            };
-            config.subjects = args.subjects.unwrap_or(config.subjects);
-            serde_json::to_value(sim::eegmat(&config, &args.out)?)?
-        }
-        "eegmmidb" => {
-            let mut config = sim::EegMmidb {
-                seed: args.seed,
-                ..Default::default()
-            };
-            config.subjects = args.subjects.unwrap_or(config.subjects);
-            serde_json::to_value(sim::eegmmidb(&config, &args.out)?)?
-        }
-        "bci-iv-2a" => {
-            let mut config = sim::BciIv2a {
-                seed: args.seed,
-                ..Default::default()
-            };
-            config.subjects = numbers(args.subjects).unwrap_or(config.subjects);
-            serde_json::to_value(sim::bci_iv_2a(&config, &args.out)?)?
-        }
-        "bci-iv-2b" => {
-            let mut config = sim::BciIv2b {
-                seed: args.seed,
-                ..Default::default()
-            };
-            config.subjects = numbers(args.subjects).unwrap_or(config.subjects);
-            serde_json::to_value(sim::bci_iv_2b(&config, &args.out)?)?
-        }
-        "hgd" => {
-            let mut config = sim::Hgd {
-                seed: args.seed,
-                ..Default::default()
-            };
-            config.subjects = numbers(args.subjects).unwrap_or(config.subjects);
-            serde_json::to_value(sim::hgd(&config, &args.out)?)?
-        }
-        other => bail!("no simulation `{other}`; there are TwoTalker, EEGMat and EEGMMIDB"),
+    let choice = Choice {
+        seed: args.seed,
+        subjects: args.subjects,
     };
+    let truth = simulation.write(&choice, &args.out)?;
     if ctx.global.json {
         render::json(&truth)?;
     } else {
         render::line(format!(
             "wrote       {} with known ground truth to {}",
-            args.dataset,
+            simulation.name,
             args.out.display()
         ))?;
     }
     Ok(Status::Done)
 }
 
-/// Subjects 1 to `n`.
-fn numbers(n: Option<usize>) -> Option<Vec<usize>> {
-    Some((1..=n?).collect())
+/// The simulation of a data set, by its name or an alias of its manifest.
+fn find(ctx: &Context, name: &str) -> Result<&'static Simulation> {
+    let manifests = ctx.manifests()?;
+    let known = registry::find(&manifests, name);
+    let name = known.map_or(name, |manifest| &manifest.name);
+    sim::simulation(name).with_context(|| {
+        format!("no simulation `{name}`; `mmpipe simulate --help` lists those there are")
+    })
+}
+
+/// What there is, for the help: a line each.
+pub(crate) fn simulations() -> String {
+    let width = sim::simulations().iter().map(|s| s.name.len()).max();
+    let width = width.unwrap_or_default();
+    let mut text = String::from("Data sets:");
+    for Simulation { name, about, .. } in sim::simulations() {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "\n  {name:width$}  {about}");
+    }
+    text
 }
 
 /// Whether a folder is absent or holds nothing.
