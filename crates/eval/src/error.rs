@@ -75,4 +75,22 @@ pub enum Error {
         /// Index of the unit.
         unit: u64,
     },
+    /// Signals that belong together differ in number or length.
+    #[error("{what}: expected {expected}, found {found}")]
+    Shape {
+        /// What was counted, e.g. `samples of a channel`.
+        what: &'static str,
+        /// The count it must match.
+        expected: usize,
+        /// The count found.
+        found: usize,
+    },
+    /// The penalised covariance of the EEG cannot be factored.
+    #[error(
+        "the covariance of the EEG plus {lambda:e} of its mean power is not positive definite; leave flat trials out or raise the smallest lambda"
+    )]
+    NotPositive {
+        /// The penalty relative to the mean power.
+        lambda: f64,
+    },
 }

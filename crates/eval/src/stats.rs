@@ -16,8 +16,10 @@ use crate::metrics::Confusion;
 use crate::{Error, Result};
 
 mod beta;
+mod share;
 
 pub use beta::betainc;
+pub use share::bootstrap_share;
 
 /// Mean and sample standard deviation of a few scores.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
