@@ -14,6 +14,7 @@ mod gz;
 mod links;
 mod model;
 mod names;
+mod pipe;
 mod place;
 mod sniff;
 mod stamp;

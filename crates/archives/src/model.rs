@@ -172,7 +172,8 @@ pub struct Limits {
     pub members: u64,
     /// Most bytes of member names, 64 more counted for each: what the bookkeeping may hold.
     pub name_bytes: u64,
-    /// Threads for the members of a zip file; 0 means one a core and at most four.
+    /// Threads for the members of a zip file; 0 means one a core and at most four. A tar.gz is
+    /// unpacked by one thread and written by another unless this is 1.
     pub threads: usize,
 }
 

@@ -11,6 +11,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
 
 use flate2::Crc;
 
@@ -19,9 +20,9 @@ use crate::error::{At, Error};
 use crate::names::{LOCK, WORKSHOP};
 use crate::stamp::{Row, modified_ns};
 
-/// A batch is synced after this many members or bytes.
+/// A batch is synced after this many members or bytes, while the next one is written.
 const BATCH: usize = 64;
-const BATCH_BYTES: u64 = 256 << 20;
+const BATCH_BYTES: u64 = 64 << 20;
 
 /// The folder, held by this call alone.
 #[derive(Debug)]
@@ -227,10 +228,42 @@ pub(crate) struct Want<'a> {
     pub(crate) crc: Option<u32>,
 }
 
+/// A batch that is being synced and named.
+#[derive(Default)]
+struct Batch {
+    /// Those that have no name yet.
+    pending: Vec<Pending>,
+    landed: Vec<Landed>,
+    fault: Option<Error>,
+}
+
+impl Batch {
+    /// Syncs every file, then gives each its name.
+    fn finish(mut self) -> Self {
+        self.fault = self.name().err();
+        self
+    }
+
+    fn name(&mut self) -> Result<()> {
+        for p in &self.pending {
+            p.file.sync_all().map_err(Error::io("sync", &p.temporary))?;
+        }
+        while let Some(p) = self.pending.first() {
+            fs::rename(&p.temporary, &p.target).map_err(Error::io("rename to", &p.target))?;
+            let meta = p.file.metadata().map_err(Error::io("look at", &p.target))?;
+            self.landed.push((p.index, modified_ns(&meta), p.crc));
+            self.pending.remove(0);
+        }
+        Ok(())
+    }
+}
+
 /// Writes members, a batch at a time.
 pub(crate) struct Sink<'a> {
     place: &'a Place,
     pending: Vec<Pending>,
+    /// The batch before, on a thread of its own.
+    before: Option<JoinHandle<Batch>>,
     bytes: u64,
     buffer: Vec<u8>,
     /// Members that have their names.
@@ -242,6 +275,7 @@ impl<'a> Sink<'a> {
         Sink {
             place,
             pending: Vec::new(),
+            before: None,
             bytes: 0,
             buffer: vec![0; 1 << 18],
             landed: Vec::new(),
@@ -310,28 +344,60 @@ impl<'a> Sink<'a> {
         });
         self.bytes += written;
         if self.pending.len() >= BATCH || self.bytes >= BATCH_BYTES {
-            self.flush()?;
+            self.hand_over()?;
         }
         Ok(written)
     }
 
+    /// Waits for the batch before, then has this one synced and named on a thread of its own.
+    fn hand_over(&mut self) -> Result<()> {
+        self.settle()?;
+        self.bytes = 0;
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let batch = Batch {
+            pending: std::mem::take(&mut self.pending),
+            ..Batch::default()
+        };
+        self.before = Some(std::thread::spawn(|| batch.finish()));
+        Ok(())
+    }
+
+    /// Waits for the batch before.
+    fn settle(&mut self) -> Result<()> {
+        let Some(before) = self.before.take() else {
+            return Ok(());
+        };
+        let Ok(batch) = before.join() else {
+            let what = io::Error::other("the thread that syncs files ended early");
+            return Err(Error::io("sync", &self.place.into)(what));
+        };
+        self.landed.extend(batch.landed);
+        let Some(fault) = batch.fault else {
+            return Ok(());
+        };
+        self.pending.splice(0..0, batch.pending);
+        Err(fault)
+    }
+
     /// Syncs what is pending, then gives every file its name.
     pub(crate) fn flush(&mut self) -> Result<()> {
-        self.bytes = 0;
-        for p in &self.pending {
-            p.file.sync_all().map_err(Error::io("sync", &p.temporary))?;
-        }
-        while let Some(p) = self.pending.first() {
-            fs::rename(&p.temporary, &p.target).map_err(Error::io("rename to", &p.target))?;
-            let meta = p.file.metadata().map_err(Error::io("look at", &p.target))?;
-            self.landed.push((p.index, modified_ns(&meta), p.crc));
-            self.pending.remove(0);
-        }
-        Ok(())
+        self.hand_over()?;
+        self.settle()
     }
 
     /// The first member that is written but could not get its name.
     pub(crate) fn unnamed(&self) -> Option<usize> {
         self.pending.first().map(|p| p.index)
+    }
+}
+
+impl Drop for Sink<'_> {
+    /// No file gets its name after the call has ended.
+    fn drop(&mut self) {
+        if let Some(before) = self.before.take() {
+            let _ = before.join();
+        }
     }
 }

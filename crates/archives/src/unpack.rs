@@ -8,6 +8,7 @@ use crate::catalogue::{gunzip, gz_name, open};
 use crate::error::{At, Error};
 use crate::links::{self, Link};
 use crate::names::Names;
+use crate::pipe::piped;
 use crate::place::{Landed, Place, Sink, Want};
 use crate::stamp::{Row, Stamp};
 use crate::tar::{Plain, Source, Stream, Walk, What};
@@ -170,8 +171,11 @@ impl Job<'_> {
         if kind == Kind::Tar {
             return self.walk(Walk::new(self.at, Plain::new(file, size)), room);
         }
-        let stream = Stream(gunzip(file, self.limits.cap(size)));
-        self.walk(Walk::new(self.at, stream), room)
+        let (at, stream) = (self.at, gunzip(file, self.limits.cap(size)));
+        match self.limits.threads {
+            1 => self.walk(Walk::new(at, Stream(stream)), room),
+            _ => piped(stream, |pipe| self.walk(Walk::new(at, Stream(pipe)), room)),
+        }
     }
 
     fn walk<S: Source>(&mut self, mut walk: Walk<'_, S>, room: u64) -> Result<()> {
@@ -179,7 +183,7 @@ impl Job<'_> {
         let run = self.entries(&mut walk, &mut sink, room);
         // The members before a fault are whole and get their names.
         let flushed = sink.flush();
-        self.land(sink.landed, How::Written);
+        self.land(std::mem::take(&mut sink.landed), How::Written);
         run.and(flushed)
     }
 
@@ -274,7 +278,7 @@ impl Job<'_> {
         };
         self.rows[index].bytes = written;
         let flushed = sink.flush();
-        self.land(sink.landed, How::Written);
+        self.land(std::mem::take(&mut sink.landed), How::Written);
         flushed
     }
 

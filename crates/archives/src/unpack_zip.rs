@@ -113,6 +113,7 @@ fn work(
 ) -> Done {
     let mut done = Done::default();
     let mut sink = Sink::new(place);
+    let mut whole = zip::Whole::new();
     let mut handle = None;
     while !stop.load(Ordering::Relaxed)
         && let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed))
@@ -136,8 +137,11 @@ fn work(
             most: entry.bytes,
             crc: Some(entry.crc),
         };
-        let written = zip::contents(at, file, size, entry)
-            .and_then(|mut body| sink.write(at, &want, &mut body));
+        let written = match whole.unpack(at, file, size, entry) {
+            Some(mut bytes) => sink.write(at, &want, &mut bytes),
+            None => zip::contents(at, file, size, entry)
+                .and_then(|mut body| sink.write(at, &want, &mut body)),
+        };
         if let Err(error) = written {
             // A disk that is full or gone fails for every member; the rest need not try.
             if matches!(error, Error::Io { .. }) {
@@ -150,6 +154,6 @@ fn work(
         let row = sink.unnamed();
         done.failed.extend(row.map(|row| (row, error)));
     }
-    done.written = sink.landed;
+    done.written = std::mem::take(&mut sink.landed);
     done
 }

@@ -263,13 +263,8 @@ impl Read for Contents<'_> {
     }
 }
 
-/// Opens a member's contents, its local header checked against the directory.
-pub(crate) fn contents<'f>(
-    at: At<'_>,
-    file: &'f mut File,
-    size: u64,
-    entry: &Entry,
-) -> Result<Contents<'f>> {
+/// Where a member's contents start, its local header checked against the directory.
+fn start(at: At<'_>, file: &mut File, size: u64, entry: &Entry) -> Result<u64> {
     let member = Some(entry.name.as_str());
     if entry.encrypted {
         return Err(at.encrypted(member));
@@ -292,6 +287,19 @@ pub(crate) fn contents<'f>(
     if start.checked_add(entry.packed).is_none_or(|end| end > size) {
         return Err(corrupt("the data go past the file's end"));
     }
+    Ok(start)
+}
+
+/// Opens a member's contents.
+pub(crate) fn contents<'f>(
+    at: At<'_>,
+    file: &'f mut File,
+    size: u64,
+    entry: &Entry,
+) -> Result<Contents<'f>> {
+    let member = Some(entry.name.as_str());
+    let corrupt = |what: &str| at.corrupt(member, entry.offset, what);
+    let start = start(at, file, size, entry)?;
     file.seek(SeekFrom::Start(start))
         .map_err(|e| at.stream(member, start, e))?;
     let data = BufReader::with_capacity(1 << 17, file).take(entry.packed);
@@ -314,5 +322,52 @@ pub(crate) fn contents<'f>(
             let what = format!("compression method {other}{known}");
             Err(at.unsupported(member, what))
         }
+    }
+}
+
+/// Members up to this size, packed and unpacked, are unpacked at once.
+const WHOLE: u64 = 32 << 20;
+
+/// What unpacks whole members, and its buffers, which are used again.
+pub(crate) struct Whole {
+    state: libdeflater::Decompressor,
+    packed: Vec<u8>,
+    plain: Vec<u8>,
+}
+
+impl Whole {
+    pub(crate) fn new() -> Self {
+        Whole {
+            state: libdeflater::Decompressor::new(),
+            packed: Vec::new(),
+            plain: Vec::new(),
+        }
+    }
+
+    /// A deflated member's bytes, as many as the directory says. `None` for one that is large or
+    /// stored, or where anything is amiss, which [`contents`] then names.
+    pub(crate) fn unpack(
+        &mut self,
+        at: At<'_>,
+        file: &mut File,
+        size: u64,
+        entry: &Entry,
+    ) -> Option<&[u8]> {
+        if entry.method != 8 || entry.bytes.max(entry.packed) > WHOLE {
+            return None;
+        }
+        let start = start(at, file, size, entry).ok()?;
+        file.seek(SeekFrom::Start(start)).ok()?;
+        self.packed.clear();
+        let read = file.take(entry.packed).read_to_end(&mut self.packed).ok()?;
+        if read as u64 != entry.packed {
+            return None;
+        }
+        self.plain.resize(usize::try_from(entry.bytes).ok()?, 0);
+        let state = &mut self.state;
+        let given = state
+            .deflate_decompress(&self.packed, &mut self.plain)
+            .ok()?;
+        (given == self.plain.len()).then_some(&self.plain)
     }
 }

@@ -1,15 +1,22 @@
-//! Bounded inflation: what a length field claims is never allocated, only what has come out.
+//! Bounded inflation. Owns the two ways: at once by libdeflate into a buffer of the size that is
+//! claimed, where the compressed bytes vouch for it, and else by steps, where only what has come
+//! out is allocated.
 
 use flate2::{Decompress, FlushDecompress, Status};
+
+use crate::room::Room;
 
 /// Deflate makes at most 1032 bytes of one.
 const RATIO: u64 = 1032;
 /// No single element or archive member is inflated beyond this (16 GiB).
 pub(crate) const OVERALL: u64 = 16 << 30;
+/// A claim of at most this many times the compressed size is given its buffer at once. EEG
+/// shrinks to a third; a claim beyond this is a rare stream, or a lie.
+const TRUSTED: usize = 16;
 
 /// All of a compressed stream. `expected` is what some header claims; it bounds the result (with
-/// a few bytes of grace) and is otherwise only a hint. Buffers start at 4 times the compressed
-/// size and double.
+/// a few bytes of grace) and is otherwise only a hint. A buffer has at most 16 times the compressed
+/// size at first, and doubles.
 ///
 /// # Errors
 /// A message: not a deflate stream, a wrong checksum, an early end, or more than the bound.
@@ -17,7 +24,7 @@ pub(crate) fn inflate(
     packed: &[u8],
     zlib: bool,
     expected: u64,
-) -> std::result::Result<Vec<u8>, String> {
+) -> std::result::Result<Room, String> {
     let most = (packed.len() as u64)
         .saturating_mul(RATIO)
         .saturating_add(64)
@@ -27,6 +34,12 @@ pub(crate) fn inflate(
             "{expected} bytes are claimed, but {} compressed bytes can give {most} at most",
             packed.len()
         ));
+    }
+    if expected <= packed.len().saturating_mul(TRUSTED) as u64 {
+        let mut out = Room::of(expected as usize);
+        if at_once(packed, zlib, expected as usize, &mut out) {
+            return Ok(out);
+        }
     }
     // Room beyond the expected end lets the last call see the end of the stream.
     let bound = expected as usize + 16;
@@ -40,7 +53,7 @@ pub(crate) fn inflate(
             .decompress_vec(rest, &mut out, FlushDecompress::Finish)
             .map_err(|e| e.to_string())?;
         if status == Status::StreamEnd {
-            return Ok(out);
+            return Ok(Room::from(out));
         }
         if out.len() >= bound {
             return Err(format!("more than the {expected} bytes that are claimed"));
@@ -52,6 +65,26 @@ pub(crate) fn inflate(
             return Err(format!("the compressed data end after {} bytes", out.len()));
         }
     }
+}
+
+/// All of a compressed stream that gives at most `room` bytes, its checksum right, into `out`;
+/// what was there is written over. False where the stream gives more or is damaged: [`flate2`]
+/// then says what is wrong, and `out` holds anything.
+pub(crate) fn at_once(packed: &[u8], zlib: bool, room: usize, out: &mut Vec<u8>) -> bool {
+    if out.capacity() < room {
+        // Zeroed by the system where it is new memory, which costs nothing until it is filled.
+        *out = vec![0; room];
+    } else {
+        out.resize(room, 0);
+    }
+    let mut state = libdeflater::Decompressor::new();
+    let n = match zlib {
+        true => state.zlib_decompress(packed, out),
+        false => state.deflate_decompress(packed, out),
+    };
+    let Ok(n) = n else { return false };
+    out.truncate(n);
+    true
 }
 
 /// The first `n` bytes of a zlib stream, or all when there are fewer.

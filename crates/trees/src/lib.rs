@@ -10,6 +10,7 @@ mod matlab5;
 mod numbers;
 mod numpy;
 mod open;
+mod room;
 mod select;
 mod source;
 mod tree;

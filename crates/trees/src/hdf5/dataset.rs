@@ -201,7 +201,8 @@ impl Dataset {
                 let Some(number) = same.first().map(|s| s.chunk) else {
                     continue;
                 };
-                self.chunk(file, cache, number, &mut |bytes| {
+                let given = same.iter().map(|s| s.count as u64).sum();
+                self.chunk(file, cache, number, given, &mut |bytes| {
                     for s in same {
                         sink(s.lane, s.out, s.count, bytes, s.at, s.step)?;
                     }
@@ -301,12 +302,14 @@ impl Dataset {
         }
     }
 
-    /// Calls `take` with the bytes of chunk `number`, which are empty when none are stored.
+    /// Calls `take` with the bytes of chunk `number`, which are empty when none are stored;
+    /// `given` of its elements will be taken.
     fn chunk(
         &self,
         file: &File,
         cache: &Cache,
         number: u64,
+        given: u64,
         take: &mut dyn FnMut(&[u8]) -> Result<()>,
     ) -> Result<()> {
         let wanted = self.chunk_bytes();
@@ -317,7 +320,7 @@ impl Dataset {
             return take(file.bytes(chunk.address, wanted, "data")?);
         }
         let key = (self.address, number);
-        if let Some(bytes) = cache.get(key) {
+        if let Some(bytes) = cache.get(key, given) {
             return take(&bytes);
         }
         let stored = file.bytes(chunk.address, chunk.size, "chunk")?;
@@ -329,9 +332,11 @@ impl Dataset {
             &self.filters,
             chunk.mask,
             wanted,
+            cache.spare(),
         )?;
         let bytes = Arc::new(bytes);
-        cache.put(key, Arc::clone(&bytes));
+        let left = self.inside(number).saturating_sub(given);
+        cache.put(key, Arc::clone(&bytes), left);
         take(&bytes)
     }
 
@@ -377,19 +382,24 @@ impl Dataset {
         self.grid.first(rank)
     }
 
-    /// Whether a chunk reaches beyond the data.
-    fn sticks_out(&self, number: u64) -> bool {
-        let mut rest = number;
-        for d in (0..self.dims.len()).rev() {
+    /// Elements of a chunk that are data: those at the edges reach beyond.
+    fn inside(&self, number: u64) -> u64 {
+        let (mut rest, mut inside) = (number, 1u64);
+        for (d, dim) in self.dims.iter().enumerate().rev() {
             let n = self.grid.count.get(d).copied().unwrap_or(1).max(1);
             let chunk = self.grid.chunk.get(d).copied().unwrap_or(1);
-            let end = (rest % n).saturating_add(1).saturating_mul(chunk);
-            if self.dims.get(d).is_some_and(|dim| end > *dim) {
-                return true;
-            }
+            let start = (rest % n).saturating_mul(chunk);
+            inside = inside.saturating_mul(dim.saturating_sub(start).min(chunk));
             rest /= n;
         }
-        false
+        inside
+    }
+
+    /// Whether a chunk reaches beyond the data.
+    fn sticks_out(&self, number: u64) -> bool {
+        let chunk = &self.grid.chunk;
+        !self.dims.is_empty()
+            && self.inside(number) < chunk.iter().fold(1u64, |n, d| n.saturating_mul(*d))
     }
 
     /// The bytes of `count` elements from number `first`, in the order of `order`.

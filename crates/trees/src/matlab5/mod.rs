@@ -24,6 +24,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::error::{Error, Result};
 use crate::inflate;
+use crate::room::Room;
 use crate::source::Source;
 use crate::tree::{Class, Note, Var};
 
@@ -56,13 +57,13 @@ pub(crate) fn is_mat5(bytes: &[u8]) -> bool {
 struct Packed {
     at: Range<usize>,
     claimed: u64,
-    inflated: Mutex<Option<Arc<Vec<u8>>>>,
+    inflated: Mutex<Option<Arc<Room>>>,
 }
 
 /// Bytes of a buffer.
 enum Bytes<'a> {
     Mapped(&'a [u8]),
-    Shared(Arc<Vec<u8>>),
+    Shared(Arc<Room>),
 }
 
 impl Deref for Bytes<'_> {

@@ -11,6 +11,7 @@ use zip::{CompressionMethod, ZipArchive};
 use crate::error::{Error, Result};
 use crate::inflate;
 use crate::numbers::Lanes;
+use crate::room::Room;
 use crate::source::Source;
 use crate::tree::{Container, Note, Tree, Var};
 
@@ -28,12 +29,12 @@ struct Member {
     crc: u32,
     header: Header,
     /// Once checked: nothing more for a stored member, else the inflated bytes.
-    seen: Mutex<Option<Option<Arc<Vec<u8>>>>>,
+    seen: Mutex<Option<Option<Arc<Room>>>>,
 }
 
 enum Bytes<'a> {
     Mapped(&'a [u8]),
-    Shared(Arc<Vec<u8>>),
+    Shared(Arc<Room>),
 }
 
 impl Deref for Bytes<'_> {
