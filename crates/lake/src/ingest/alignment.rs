@@ -219,7 +219,8 @@ fn copy(file: &dyn Recording, index: usize, trial: &WorkTrial) -> Result<Option<
 }
 
 /// Distance from rest. Rest is the median; of a signal that lies to one side of it (one that was
-/// rectified before) it is the end of that side.
+/// rectified before: for a rectified Gaussian the shorter side is 0.35 of the longer) it is the end
+/// of that side.
 fn rectify(x: &mut [f64]) {
     let mut sorted = x.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
@@ -228,9 +229,9 @@ fn rectify(x: &mut [f64]) {
         sorted.get(i).copied().unwrap_or(0.0)
     };
     let (low, median, high) = (at(0.01), at(0.5), at(0.99));
-    let rest = if median - low < 0.25 * (high - median) {
+    let rest = if median - low < 0.6 * (high - median) {
         low
-    } else if high - median < 0.25 * (median - low) {
+    } else if high - median < 0.6 * (median - low) {
         high
     } else {
         median
