@@ -1,6 +1,6 @@
 //! Scans a raw folder and prints its tables and queries as JSON.
 //!
-//! `cargo run -p mmpipe-corpora --example scan -- EEGMat FOLDER`, or `bids FOLDER`.
+//! `cargo run -p mmpipe-corpora --example scan -- EEGMat FOLDER [MAPPING.toml]`, or `bids FOLDER`.
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Float32Type, Float64Type, Int32Type, Int64Type};
@@ -17,11 +17,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         scan_bids(folder.as_ref(), None, &Filter::default())?
     } else {
         let all = registry::builtin()?;
-        scan(
-            registry::find(&all, &dataset)?,
-            folder.as_ref(),
-            &Filter::default(),
-        )?
+        let mut manifest = registry::find(&all, &dataset)?.clone();
+        if let Some(mapping) = args.next() {
+            manifest = manifest.mapped(&std::fs::read_to_string(&mapping)?, &mapping)?;
+        }
+        scan(&manifest, folder.as_ref(), &Filter::default())?
     };
     let tables: Map<String, Value> = found
         .tables
@@ -34,6 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "trials_sql": found.trials_sql,
         "streams_sql": found.streams_sql,
         "stimuli_sql": found.stimuli_sql,
+        "sounds": found.sounds.keys().collect::<Vec<_>>(),
         "tables": tables,
     });
     println!("{out:#}");

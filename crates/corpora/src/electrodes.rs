@@ -265,6 +265,23 @@ mod tests {
         }
     }
 
+    /// The 84 sensors of the 255-channel net that other projects name, in their spelling, and
+    /// how its files write frontal ones.
+    #[test]
+    fn a_dense_net_of_1005_names_needs_no_rules_for_case() {
+        let labels = "FP1 FPZ FP2 AF7 AF3 AF1 AF2 AF4 AF8 F9 F7 F5 F3 F1 FZ F2 F4 F6 F8 F10 FT9 FT7 \
+            FC5 FC3 FC1 FC2 FC4 FC6 FT8 FT10 T7 C5 C3 C1 CZ C2 C4 C6 T8 TP9 TP7 CP5 CP3 CP1 CPZ CP2 \
+            CP4 CP6 TP8 TP10 P9 P7 P5 P3 P1 PZ P2 P4 P6 P8 P10 PO9 PO7 PO3 PO1 POZ PO2 PO4 PO8 PO10 \
+            O1 OZ O2 IZ CCP1 CCP2 CCP3 CCP4 CCP5 CCP6 TTP7h TPP9h TPP8h TPP10h AFP7 AFP3h PPO8";
+        let labels: Vec<&str> = labels.split_whitespace().collect();
+        let said = canonical_all(&labels);
+        for (label, said) in labels.iter().zip(said) {
+            let name = said.name().unwrap_or("none");
+            assert!(name.eq_ignore_ascii_case(label), "{label}: {name}");
+        }
+        assert_eq!((name("AFP7"), name("FPZ")), ("AFp7", "Fpz"));
+    }
+
     #[test]
     fn no_single_place_is_said() {
         for raw in ["EEG A2-A1", "T8-P8-0", "Fp1-F7", "EEG Fpz-Cz"] {
