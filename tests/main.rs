@@ -18,6 +18,7 @@ mod paired;
 mod plain;
 mod planted;
 mod simulate;
+mod sounds;
 mod support;
 mod tuab;
 mod tuep;

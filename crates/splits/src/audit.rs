@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::{Assignment, Protocol, Role, Row};
 
-mod alone;
+pub(crate) mod alone;
 mod pairs;
 mod table;
 
@@ -316,6 +316,20 @@ fn notes(findings: &Findings, folds: &[FoldAudit], alone: &Alone, purity: &Purit
             "Knowing only which content was heard reaches a balanced accuracy of {:.2} (chance {:.2}); {:.0} % of the test epochs have content that training has seen.",
             content.balanced_accuracy, content.chance, 100.0 * content.seen_share
         ));
+    }
+    for (what, key) in [
+        ("which sounds were heard, and where", alone.sounds),
+        ("which sound was attended", alone.attended),
+        ("who was attended", alone.speaker),
+    ] {
+        if let Some(key) = key
+            && key.balanced_accuracy > key.chance + crate::audio_only::MARGIN
+        {
+            notes.push(format!(
+                "Knowing only {what} reaches a balanced accuracy of {:.2} (chance {:.2}).",
+                key.balanced_accuracy, key.chance
+            ));
+        }
     }
     if purity.recordings > 1 && purity.recording > 0.999 {
         notes.push(

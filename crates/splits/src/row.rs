@@ -36,6 +36,23 @@ pub struct Row {
     pub content_id: Option<String>,
     /// Sounds under the epoch, sorted.
     pub stimuli: Vec<String>,
+    /// What is known of each sound under the epoch, in the order of the lake.
+    pub heard: Vec<Heard>,
+}
+
+/// A sound under an epoch.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Heard {
+    /// Which, without the grid that a segment's key may carry.
+    pub sound: String,
+    /// attended, unattended, target, candidate or heard.
+    pub role: String,
+    /// Where it was played.
+    pub side: Option<String>,
+    /// Who speaks or plays.
+    pub speaker: Option<String>,
+    /// Of the speaker.
+    pub gender: Option<String>,
 }
 
 /// One epoch's role in one fold.
@@ -69,6 +86,14 @@ impl Row {
 
     pub(crate) fn session_key(&self) -> Option<(&str, &str, &str)> {
         Some((&self.dataset, &self.subject, self.session.as_deref()?))
+    }
+
+    /// The sound that the trial is about.
+    pub(crate) fn attended(&self) -> Option<&Heard> {
+        let about = ["attended", "target", "heard"];
+        about
+            .iter()
+            .find_map(|role| self.heard.iter().find(|h| h.role == *role))
     }
 
     /// Key of the sound that tells content apart; `None` where the data set names none.

@@ -16,7 +16,7 @@ mod proof;
 mod read;
 mod table;
 
-pub use read::rows;
+pub use read::{audio_only_of, rows};
 
 /// Folds when nothing else is asked for, as the paper has.
 pub const DEFAULT_FOLDS: usize = 5;

@@ -34,6 +34,9 @@ impl From<&Audit> for AuditSummary {
             notes: audit.notes.clone(),
             alone: [
                 alone("content", audit.alone.content),
+                alone("sounds heard", audit.alone.sounds),
+                alone("attended sound", audit.alone.attended),
+                alone("attended speaker", audit.alone.speaker),
                 alone("trial", audit.alone.trial),
                 alone("recording", audit.alone.recording),
                 alone("subject", audit.alone.subject),

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Float64Type, Int64Type};
 use mmpipe_corpora::{Manifest, registry};
 use mmpipe_lake::{Error as LakeError, Lake};
+use mmpipe_splits::{self as splits, AudioOnly};
 use serde::Serialize;
 
 use super::Status;
@@ -37,13 +38,85 @@ pub(crate) fn run(ctx: &Context, args: &DatasetsArgs) -> Result<Status> {
         None => list(ctx, &manifests, found.as_ref()),
         Some(DatasetsAction::Show { name }) => {
             let manifest = registry::find(&manifests, name)?;
-            show(
-                ctx,
-                manifest,
-                found.as_ref().and_then(|f| f.get(&manifest.name)),
-            )
+            let known = found.as_ref().and_then(|f| f.get(&manifest.name));
+            let (audio_only, placed) = match known {
+                Some(_) => more(ctx, &manifest.name)?,
+                None => Default::default(),
+            };
+            show(ctx, manifest, known, audio_only.as_ref(), &placed)
         }
     }
+}
+
+/// What the sound alone tells of what the lake holds of a data set, and its named electrodes.
+fn more(ctx: &Context, dataset: &str) -> Result<(Option<AudioOnly>, Vec<Placed>)> {
+    let lake = Lake::open(&ctx.global.lake)?;
+    let audio_only = match ctx.block_on(splits::audio_only_of(&lake, dataset, None)) {
+        // Several recipes hold the same trials, and none of them is the usual one.
+        Err(splits::Error::Recipes { .. }) => None,
+        found => found?,
+    };
+    Ok((audio_only, ctx.block_on(placed(&lake, dataset))?))
+}
+
+/// An electrode that a layout named after the nearest place of the 10-05 system.
+#[derive(Debug, Serialize)]
+struct Placed {
+    raw_name: String,
+    name: Option<String>,
+    /// mm from that place.
+    distance: f64,
+    recordings: i64,
+}
+
+/// The electrodes of a data set in the lake that a layout named, the farthest first.
+async fn placed(lake: &Lake, dataset: &str) -> Result<Vec<Placed>> {
+    let sql = format!(
+        "SELECT c['raw_name'] AS raw_name, c['name'] AS name, max(c['distance']) AS distance, count(*) AS recordings
+         FROM (SELECT unnest(channels) AS c FROM recordings WHERE dataset = '{}')
+         WHERE c['distance'] IS NOT NULL GROUP BY 1, 2 ORDER BY 3 DESC, 1",
+        dataset.replace('\'', "''")
+    );
+    let mut all = Vec::new();
+    for batch in &lake.query(&sql).await? {
+        let text = |name: &str| column(batch, name).as_string::<i32>();
+        let (raw, names) = (text("raw_name"), text("name"));
+        let distance = column(batch, "distance").as_primitive::<Float64Type>();
+        let recordings = column(batch, "recordings").as_primitive::<Int64Type>();
+        for row in 0..batch.num_rows() {
+            all.push(Placed {
+                raw_name: raw.value(row).to_owned(),
+                name: names.is_valid(row).then(|| names.value(row).to_owned()),
+                distance: distance.value(row),
+                recordings: recordings.value(row),
+            });
+        }
+    }
+    Ok(all)
+}
+
+/// Electrodes far from the place of their name that are listed.
+const FAR_LISTED: usize = 5;
+
+fn show_placed(placed: &[Placed]) -> Result<()> {
+    let Some(farthest) = placed.first() else {
+        return Ok(());
+    };
+    let named = placed.iter().filter(|p| p.name.is_some()).count();
+    render::line(format!(
+        "\nelectrodes  {named} of {} are called by the nearest place of the 10-05 system, at most {:.1} mm away",
+        placed.len(),
+        farthest.distance
+    ))?;
+    for p in placed.iter().take(FAR_LISTED) {
+        render::line(format!(
+            "            {} {} {:.1} mm",
+            p.raw_name,
+            p.name.as_deref().unwrap_or("(left out)"),
+            p.distance
+        ))?;
+    }
+    Ok(())
 }
 
 async fn found(lake: &Lake) -> Result<BTreeMap<String, Found>> {
@@ -216,9 +289,18 @@ fn view(m: &Manifest, found: Option<&Found>) -> serde_json::Value {
     })
 }
 
-fn show(ctx: &Context, m: &Manifest, found: Option<&Found>) -> Result<Status> {
+fn show(
+    ctx: &Context,
+    m: &Manifest,
+    found: Option<&Found>,
+    audio_only: Option<&AudioOnly>,
+    placed: &[Placed],
+) -> Result<Status> {
     if ctx.global.json {
-        render::json(&view(m, found))?;
+        let mut value = view(m, found);
+        value["audio_only"] = serde_json::json!(audio_only);
+        value["electrodes"] = serde_json::json!(placed);
+        render::json(&value)?;
         return Ok(Status::Done);
     }
     let unknown = || "-".to_owned();
@@ -295,6 +377,11 @@ fn show(ctx: &Context, m: &Manifest, found: Option<&Found>) -> Result<Status> {
             "\ndiffers     {}: {} expected, {} found",
             c.what, c.expected, c.found
         ))?;
+    }
+    show_placed(placed)?;
+    if let Some(audio_only) = audio_only {
+        render::line("")?;
+        render::text(&audio_only.to_string())?;
     }
     Ok(Status::Done)
 }

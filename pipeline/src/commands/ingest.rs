@@ -8,6 +8,8 @@ use mmpipe_corpora::{self as corpora, Filter, Manifest, Raw, Scan, registry};
 use mmpipe_lake::Lake;
 use mmpipe_lake::ingest::{self as lake, IngestReport, IngestRequest};
 use mmpipe_signal::recipe::{self, Recipe};
+use mmpipe_splits::{self as splits, AudioOnly};
+use serde::Serialize;
 
 use super::Status;
 use crate::cli::IngestArgs;
@@ -46,13 +48,23 @@ pub(crate) fn run(ctx: &Context, args: &IngestArgs) -> Result<Status> {
         _ => bail!("ingest needs --dataset NAME --raw DIR, or --bids DIR"),
     };
     let lake = ctx.lake_or_new()?;
-    let report = ingest(ctx, &lake, scan, &raw, recipe, args.dry_run)?;
+    let done = ingest(ctx, &lake, scan, &raw, recipe, args.dry_run)?;
     if ctx.global.json {
-        render::json(&report)?;
+        render::json(&done)?;
     } else {
-        print(&report)?;
+        print(&done)?;
     }
-    Ok(Status::done_if(report.count("rejected") == 0))
+    // A sound that is missing is told and is no failure: its trials are there.
+    Ok(Status::done_if(done.report.count("rejected") == 0))
+}
+
+/// What an ingest did, and what the sound alone tells of all that is now in the lake.
+#[derive(Debug, Serialize)]
+pub(super) struct Ingested {
+    #[serde(flatten)]
+    report: IngestReport,
+    /// Absent in a dry run, and where there are neither sounds nor contents.
+    audio_only: Option<AudioOnly>,
 }
 
 /// The raw folder with its archives unpacked below the lake; a dry run leaves them packed.
@@ -83,7 +95,7 @@ pub(super) fn ingest(
     raw: &Path,
     recipe: Recipe,
     dry_run: bool,
-) -> Result<IngestReport> {
+) -> Result<Ingested> {
     let bar = Bar::new(0, "ingest", ctx.global.quiet);
     let request = IngestRequest {
         scan,
@@ -94,7 +106,16 @@ pub(super) fn ingest(
     };
     let report = ctx.block_on(mmpipe_lake::ingest(lake, request, &IngestBar(&bar)))?;
     bar.finish();
-    Ok(report)
+    let audio_only = if dry_run {
+        None
+    } else {
+        ctx.block_on(splits::audio_only_of(
+            lake,
+            &report.dataset,
+            Some(&report.recipe),
+        ))?
+    };
+    Ok(Ingested { report, audio_only })
 }
 
 struct IngestBar<'a>(&'a Bar);
@@ -124,7 +145,8 @@ impl lake::Progress for IngestBar<'_> {
 }
 
 /// The report as text: totals, then everything that was not used, with the reason.
-pub(super) fn print(report: &IngestReport) -> Result<()> {
+pub(super) fn print(done: &Ingested) -> Result<()> {
+    let report = &done.report;
     let subjects: BTreeSet<&str> = report
         .recordings
         .iter()
@@ -153,7 +175,7 @@ pub(super) fn print(report: &IngestReport) -> Result<()> {
         ))?;
     }
     if !report.stimuli.is_empty() {
-        let missing = report.stimuli.iter().filter(|s| s.reason.is_some()).count();
+        let missing = report.stimuli.iter().filter(|s| s.status != "ok").count();
         render::line(format!(
             "sounds      {}, of which {missing} could not be used",
             report.stimuli.len()
@@ -171,6 +193,22 @@ pub(super) fn print(report: &IngestReport) -> Result<()> {
             render::duration(seconds)
         ))?;
     }
+    if let Some(a) = report.alignment() {
+        let lag = a
+            .median_lag_ms
+            .map_or("-".into(), |ms| format!("{ms:.1} ms"));
+        render::line(format!(
+            "alignment   copies of the sound in {} trials: middle lag {lag}, {} more than 20 ms away, {} not found",
+            a.trials, a.moved, a.absent
+        ))?;
+    }
+    if report.beyond_eeg.trials > 0 {
+        render::line(format!(
+            "not heard   {} of sound in {} trials: it goes on where the EEG or the trial has ended",
+            render::duration(report.beyond_eeg.seconds),
+            report.beyond_eeg.trials
+        ))?;
+    }
     for r in report.recordings.iter().filter(|r| r.status == "rejected") {
         render::line(format!(
             "rejected    {}: {}",
@@ -178,29 +216,47 @@ pub(super) fn print(report: &IngestReport) -> Result<()> {
             r.reason.as_deref().unwrap_or("no reason is known")
         ))?;
     }
-    for s in &report.stimuli {
-        if let Some(reason) = &s.reason {
-            render::line(format!("no sound    {}: {reason}", s.path))?;
-        }
-    }
-    let mut ignored: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for file in &report.ignored {
-        ignored.entry(&file.reason).or_default().push(&file.path);
-    }
-    for (reason, paths) in ignored {
-        let shown = paths.iter().take(3).copied().collect::<Vec<_>>().join(", ");
-        let more = if paths.len() > 3 {
-            format!(" and {} more", paths.len() - 3)
-        } else {
-            String::new()
-        };
-        render::line(format!("ignored     {shown}{more}: {reason}"))?;
-    }
+    let silent = report.stimuli.iter().filter(|s| s.status != "ok");
+    by_reason(
+        "no sound    ",
+        silent.map(|s| (s.reason.as_deref(), s.path.as_str())),
+    )?;
+    let ignored = report.ignored.iter();
+    by_reason(
+        "ignored     ",
+        ignored.map(|f| (Some(f.reason.as_str()), f.path.as_str())),
+    )?;
     for path in &report.removed {
         render::line(format!("removed     {path}: its raw file is gone"))?;
     }
     for note in &report.notes {
         render::line(format!("note        {note}"))?;
+    }
+    if let Some(audio_only) = &done.audio_only {
+        render::text(&audio_only.to_string())?;
+    }
+    Ok(())
+}
+
+/// A line for each reason, with the first few files that have it.
+fn by_reason<'a>(
+    head: &str,
+    files: impl Iterator<Item = (Option<&'a str>, &'a str)>,
+) -> Result<()> {
+    let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (reason, path) in files {
+        reasons
+            .entry(reason.unwrap_or("no reason is known"))
+            .or_default()
+            .push(path);
+    }
+    for (reason, paths) in reasons {
+        let shown = paths.iter().take(3).copied().collect::<Vec<_>>().join(", ");
+        let more = match paths.len() {
+            n @ 4.. => format!(" and {} more", n - 3),
+            _ => String::new(),
+        };
+        render::line(format!("{head}{shown}{more}: {reason}"))?;
     }
     Ok(())
 }

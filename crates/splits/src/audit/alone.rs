@@ -3,13 +3,15 @@
 //! A model that recognises the trial, the recording, the subject or the content needs no brain
 //! signal to be right when that identity fixes the label. Here a table is learned from the
 //! training part, identity to most frequent label, and scored on the test part: the balanced
-//! accuracy that recognition alone would reach.
+//! accuracy that recognition alone would reach. Whether a whole data set lets the sound tell the
+//! label is asked with the same table by [`audio_only`](crate::audio_only()).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::Row;
+use crate::audio_only::Cue;
 
 /// What one identity alone reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -30,6 +32,18 @@ pub struct KeyAlone {
 pub struct Alone {
     /// Content heard: "can the audio alone tell the label?".
     pub content: Option<KeyAlone>,
+    /// All sounds heard and the side of each.
+    #[serde(default)]
+    pub sounds: Option<KeyAlone>,
+    /// The sound that the trial is about (attended, target or the only one).
+    #[serde(default)]
+    pub attended: Option<KeyAlone>,
+    /// Its speaker.
+    #[serde(default)]
+    pub speaker: Option<KeyAlone>,
+    /// Its side.
+    #[serde(default)]
+    pub side: Option<KeyAlone>,
     /// Trial.
     pub trial: Option<KeyAlone>,
     /// Recording.
@@ -56,7 +70,8 @@ pub struct Purity {
     pub recordings_of_one_class: u64,
 }
 
-type Counts<K> = BTreeMap<K, BTreeMap<i32, u64>>;
+/// Epochs by identity and label.
+pub(crate) type Counts<K> = BTreeMap<K, BTreeMap<i32, u64>>;
 
 fn count<'a, K: Ord>(rows: &[&'a Row], key: impl Fn(&'a Row) -> Option<K>) -> Counts<K> {
     let mut counts = Counts::new();
@@ -68,19 +83,77 @@ fn count<'a, K: Ord>(rows: &[&'a Row], key: impl Fn(&'a Row) -> Option<K>) -> Co
     counts
 }
 
-/// The most frequent label, the smallest on a tie.
-fn majority(labels: &BTreeMap<i32, u64>) -> Option<i32> {
-    let most = labels.values().max()?;
+/// The most frequent label, the smallest on a tie; none where nothing was counted.
+pub(crate) fn majority(labels: &BTreeMap<i32, u64>) -> Option<i32> {
+    let most = labels.values().max().filter(|n| **n > 0)?;
     labels
         .iter()
         .find(|(_, n)| *n == most)
         .map(|(label, _)| *label)
 }
 
+/// How often guesses are right, class by class.
+#[derive(Debug, Default)]
+pub(crate) struct Score {
+    /// label -> (right, all)
+    recall: BTreeMap<i32, (u64, u64)>,
+    seen: u64,
+    known: u64,
+    total: u64,
+}
+
+impl Score {
+    /// Counts a guess about `epochs` epochs of `label`: `learned` is what training says of their
+    /// identity, if they have one (`known`) and training saw it; else `fallback` is guessed.
+    pub(crate) fn take(
+        &mut self,
+        (label, epochs): (i32, u64),
+        known: bool,
+        learned: Option<i32>,
+        fallback: i32,
+    ) {
+        self.total += epochs;
+        self.known += if known { epochs } else { 0 };
+        self.seen += if learned.is_some() { epochs } else { 0 };
+        let right = learned.unwrap_or(fallback) == label;
+        let entry = self.recall.entry(label).or_default();
+        entry.0 += if right { epochs } else { 0 };
+        entry.1 += epochs;
+    }
+
+    /// The balanced accuracy and what belongs to it; `None` where no epoch has the identity.
+    pub(crate) fn finish(&self) -> Option<KeyAlone> {
+        if self.known == 0 {
+            return None;
+        }
+        let sum: f64 = self
+            .recall
+            .values()
+            .map(|&(right, all)| right as f64 / all as f64)
+            .sum();
+        Some(KeyAlone {
+            balanced_accuracy: sum / self.recall.len() as f64,
+            chance: 1.0 / self.recall.len() as f64,
+            seen_share: self.seen as f64 / self.total as f64,
+            known_share: self.known as f64 / self.total as f64,
+        })
+    }
+
+    /// Share of the epochs whose guess is right.
+    pub(crate) fn accuracy(&self) -> f64 {
+        let right: u64 = self.recall.values().map(|(right, _)| right).sum();
+        right as f64 / self.total.max(1) as f64
+    }
+}
+
 /// Scores identities on one fold.
 pub(super) fn fold(train: &[&Row], test: &[&Row]) -> Alone {
     Alone {
         content: alone(train, test, Row::content_key),
+        sounds: alone(train, test, |row| Cue::Sounds.of(row)),
+        attended: alone(train, test, |row| Cue::Attended.of(row)),
+        speaker: alone(train, test, |row| Cue::Speaker.of(row)),
+        side: alone(train, test, |row| Cue::Side.of(row)),
         trial: alone(train, test, |row| Some(row.trial_key())),
         recording: alone(train, test, |row| Some(row.recording_key())),
         subject: alone(train, test, |row| Some(row.subject_key())),
@@ -94,33 +167,15 @@ fn alone<'a, K: Ord>(
 ) -> Option<KeyAlone> {
     let table = count(train, key);
     let fallback = majority(count(train, |_| Some(())).get(&())?)?;
-    let (mut seen, mut known, mut total) = (0_u64, 0_u64, 0_u64);
-    // label -> (right, all)
-    let mut recall: BTreeMap<i32, (u64, u64)> = BTreeMap::new();
+    let mut score = Score::default();
     for row in test {
         let Some(label) = row.label else { continue };
-        total += 1;
         let key = key(row);
-        known += u64::from(key.is_some());
+        let known = key.is_some();
         let learned = key.and_then(|key| table.get(&key)).and_then(majority);
-        seen += u64::from(learned.is_some());
-        let entry = recall.entry(label).or_default();
-        entry.0 += u64::from(learned.unwrap_or(fallback) == label);
-        entry.1 += 1;
+        score.take((label, 1), known, learned, fallback);
     }
-    if known == 0 {
-        return None;
-    }
-    let sum: f64 = recall
-        .values()
-        .map(|&(right, all)| right as f64 / all as f64)
-        .sum();
-    Some(KeyAlone {
-        balanced_accuracy: sum / recall.len() as f64,
-        chance: 1.0 / recall.len() as f64,
-        seen_share: seen as f64 / total as f64,
-        known_share: known as f64 / total as f64,
-    })
+    score.finish()
 }
 
 /// Mean over folds of each identity that any fold knows.
@@ -138,6 +193,10 @@ pub(super) fn mean<'a>(folds: impl Iterator<Item = &'a Alone> + Clone) -> Alone 
     };
     Alone {
         content: of(|a| a.content),
+        sounds: of(|a| a.sounds),
+        attended: of(|a| a.attended),
+        speaker: of(|a| a.speaker),
+        side: of(|a| a.side),
         trial: of(|a| a.trial),
         recording: of(|a| a.recording),
         subject: of(|a| a.subject),

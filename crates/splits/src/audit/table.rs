@@ -128,12 +128,22 @@ impl Audit {
 fn alone(alone: &Alone) -> Vec<Vec<String>> {
     let head = ",which,balanced accuracy,chance,test epochs seen in training";
     let mut rows = vec![head.split(',').map(str::to_owned).collect()];
-    for (name, key) in [
-        ("content", alone.content),
-        ("trial", alone.trial),
-        ("recording", alone.recording),
-        ("subject", alone.subject),
-    ] {
+    let heard = [
+        ("sounds", alone.sounds),
+        ("attended", alone.attended),
+        ("speaker", alone.speaker),
+        ("side", alone.side),
+    ];
+    let heard = heard.into_iter().filter(|(_, key)| key.is_some());
+    for (name, key) in [("content", alone.content)]
+        .into_iter()
+        .chain(heard)
+        .chain([
+            ("trial", alone.trial),
+            ("recording", alone.recording),
+            ("subject", alone.subject),
+        ])
+    {
         let cells = match key {
             Some(KeyAlone {
                 balanced_accuracy,

@@ -1,11 +1,13 @@
 //! The lake's epochs as rows: keys and labels only, no sample is read.
 
+use std::collections::HashMap;
+
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int32Type, UInt64Type};
 use mmpipe_lake::Lake;
 
-use crate::{Error, Result, Row};
+use crate::{AudioOnly, Error, Heard, Result, Row, audio_only};
 
 /// Epochs of one data set under one recipe.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,11 +80,43 @@ pub async fn rows(lake: &Lake, dataset: &str, recipe: Option<&str>) -> Result<Ve
     rows_of(lake, &source(lake, dataset, recipe).await?).await
 }
 
+/// What the sound alone tells of a data set's epochs, as [`audio_only()`]; `None` also where the
+/// data set is not in the lake.
+///
+/// # Errors
+/// When a column is not what the schema says.
+pub async fn audio_only_of(
+    lake: &Lake,
+    dataset: &str,
+    recipe: Option<&str>,
+) -> Result<Option<AudioOnly>> {
+    // Without a sound or a content nothing is asked, and most data sets have neither.
+    let paired = "(content_id IS NOT NULL OR cardinality(stimuli) > 0)";
+    let rows = match source(lake, dataset, recipe).await {
+        Ok(source) => rows_where(lake, &source, paired).await?,
+        Err(Error::NoEpochs { .. }) => Vec::new(),
+        Err(e) => return Err(e),
+    };
+    Ok(audio_only(&rows))
+}
+
 pub(super) async fn rows_of(lake: &Lake, source: &Source) -> Result<Vec<Row>> {
+    let rows = rows_where(lake, source, "true").await?;
+    if rows.is_empty() {
+        return Err(Error::NoEpochs {
+            dataset: source.dataset.clone(),
+            known: String::new(),
+        });
+    }
+    Ok(rows)
+}
+
+async fn rows_where(lake: &Lake, source: &Source, condition: &str) -> Result<Vec<Row>> {
+    let known = known(lake, source).await?;
     let sql = format!(
         "SELECT epoch_id, dataset, subject, session, run, recording_id, trial, epoch, onset, sfreq, \
          label, label_name, content_id, stimuli FROM eeg WHERE dataset = {} AND recipe = {} \
-         ORDER BY epoch_id",
+         AND {condition} ORDER BY epoch_id",
         quoted(&source.dataset),
         quoted(&source.recipe)
     );
@@ -100,10 +134,13 @@ pub(super) async fn rows_of(lake: &Lake, source: &Source) -> Result<Vec<Row>> {
         let sfreq = columns.of("sfreq", &DataType::Float64)?;
         let label = columns.of("label", &DataType::Int32)?;
         let (label_name, content) = (columns.text("label_name")?, columns.text("content_id")?);
-        let stimuli = columns.stimuli()?;
+        let stimuli = columns.stimuli(&known)?;
         let int = |array: &ArrayRef, i: usize| array.as_primitive::<Int32Type>().value(i);
         let float = |array: &ArrayRef, i: usize| array.as_primitive::<Float64Type>().value(i);
-        for (i, stimuli) in stimuli.into_iter().enumerate() {
+        for (i, heard) in stimuli.into_iter().enumerate() {
+            let mut stimuli: Vec<String> = heard.iter().map(|h| h.sound.clone()).collect();
+            stimuli.sort_unstable();
+            stimuli.dedup();
             rows.push(Row {
                 epoch_id: id.as_primitive::<UInt64Type>().value(i),
                 dataset: text(&dataset, i).unwrap_or_default(),
@@ -119,16 +156,37 @@ pub(super) async fn rows_of(lake: &Lake, source: &Source) -> Result<Vec<Row>> {
                 label_name: text(&label_name, i),
                 content_id: text(&content, i),
                 stimuli,
+                heard,
             });
         }
     }
-    if rows.is_empty() {
-        return Err(Error::NoEpochs {
-            dataset: source.dataset.clone(),
-            known: String::new(),
-        });
-    }
     Ok(rows)
+}
+
+/// What table `stimuli` says of each sound: speaker, gender, side.
+type Known = HashMap<String, [Option<String>; 3]>;
+
+async fn known(lake: &Lake, source: &Source) -> Result<Known> {
+    let sql = format!(
+        "SELECT stimulus_id, speaker, gender, side FROM stimuli WHERE dataset = {} AND recipe = {}",
+        quoted(&source.dataset),
+        quoted(&source.recipe)
+    );
+    let mut known = Known::new();
+    for batch in lake.query(&sql).await? {
+        let columns = Columns { batch: &batch };
+        let id = columns.text("stimulus_id")?;
+        let [speaker, gender, side] = [
+            columns.text("speaker")?,
+            columns.text("gender")?,
+            columns.text("side")?,
+        ];
+        for i in 0..batch.num_rows() {
+            let values = [text(&speaker, i), text(&gender, i), text(&side, i)];
+            known.insert(text(&id, i).unwrap_or_default(), values);
+        }
+    }
+    Ok(known)
 }
 
 /// Samples an epoch: the width of the lake's eeg column.
@@ -183,8 +241,8 @@ impl Columns<'_> {
         self.of(name, &DataType::Utf8)
     }
 
-    /// The sounds of each row, sorted, without the phase that a segment's key may carry.
-    fn stimuli(&self) -> Result<Vec<Vec<String>>> {
+    /// The sounds of each row in their order, without the grid that a segment's key may carry.
+    fn stimuli(&self, known: &Known) -> Result<Vec<Vec<Heard>>> {
         let column = self.batch.column_by_name("stimuli").ok_or_else(|| {
             self.wrong(
                 "stimuli",
@@ -204,32 +262,31 @@ impl Columns<'_> {
                 continue;
             }
             let items = lists.value(i);
-            let ids = items
-                .as_struct_opt()
-                .and_then(|s| s.column_by_name("stimulus_id"))
-                .ok_or_else(|| {
+            let field = |name: &str| -> Result<ArrayRef> {
+                let field = items.as_struct_opt().and_then(|s| s.column_by_name(name));
+                let field = field.ok_or_else(|| {
+                    let kind = items.data_type();
                     self.wrong(
                         "stimuli",
-                        format!(
-                            "expected structs with stimulus_id, found {}",
-                            items.data_type()
-                        ),
+                        format!("expected structs with {name}, found {kind}"),
                     )
                 })?;
-            let ids =
-                cast(ids, &DataType::Utf8).map_err(|e| self.wrong("stimuli", e.to_string()))?;
-            let mut sounds: Vec<String> = (0..ids.len()).filter_map(|k| text(&ids, k)).collect();
-            for sound in &mut sounds {
-                if let Some((base, phase)) = sound.rsplit_once('@')
-                    && !phase.is_empty()
-                    && phase.bytes().all(|b| b.is_ascii_digit())
-                {
-                    sound.truncate(base.len());
+                cast(field, &DataType::Utf8).map_err(|e| self.wrong("stimuli", e.to_string()))
+            };
+            let (ids, roles, sides) = (field("stimulus_id")?, field("role")?, field("side")?);
+            let heard = (0..ids.len()).map(|k| {
+                let mut sound = text(&ids, k).unwrap_or_default();
+                sound.truncate(mmpipe_lake::sound_of(&sound).len());
+                let [speaker, gender, side] = known.get(&sound).cloned().unwrap_or_default();
+                Heard {
+                    sound,
+                    role: text(&roles, k).unwrap_or_default(),
+                    side: text(&sides, k).or(side),
+                    speaker,
+                    gender,
                 }
-            }
-            sounds.sort_unstable();
-            sounds.dedup();
-            out.push(sounds);
+            });
+            out.push(heard.collect());
         }
         Ok(out)
     }
