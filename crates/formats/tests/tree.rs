@@ -311,3 +311,64 @@ fn tables_of_small_variables() {
         "unreadable-arrays"
     );
 }
+
+/// A table of `times` beside two channels.
+fn timed(times: &[f64], sfreq: f64) -> Result<Box<dyn Recording>, Error> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("timed.csv");
+    let rows: Vec<String> = times
+        .iter()
+        .enumerate()
+        .map(|(k, t)| format!("{t},{k},{}\n", 1000 + k))
+        .collect();
+    std::fs::write(&path, format!("Time:256Hz,F3,F4\n{}", rows.concat())).unwrap();
+    open_tree(
+        &path,
+        &spec(json!({ "eeg": ["F3", "F4"], "ch_names": ["F3", "F4"],
+            "orientation": "channel-each", "sfreq": sfreq, "times": "Time:256Hz" })),
+    )
+}
+
+#[test]
+fn times_of_samples_give_the_runs() {
+    let stretch = |from: f64, n: usize| (0..n).map(move |k| from + k as f64 / 4.0);
+    let times: Vec<f64> = stretch(10.0, 4).chain(stretch(32.0, 3)).collect();
+    let r = timed(&times, 4.0).unwrap();
+    let runs: Vec<_> = r
+        .runs(1)
+        .into_iter()
+        .map(|r| (r.onset, r.samples))
+        .collect();
+    assert_eq!(runs, [(10.0, 0..4), (32.0, 4..7)]);
+    assert_eq!(r.header().seconds, 1.75);
+    assert!(r.header().diagnostics.iter().any(|d| d.code == "gaps"));
+    let mut x = vec![0.0; 5];
+    r.read_f64(&[1], 2, &mut [&mut x]).unwrap();
+    assert_eq!(x, [1002.0, 1003.0, 1004.0, 1005.0, 1006.0]);
+    // A jitter of less than half a sample is none.
+    assert_eq!(
+        timed(&[0.0, 0.25, 0.6, 0.75, 1.0], 4.0)
+            .unwrap()
+            .runs(0)
+            .len(),
+        1
+    );
+}
+
+#[test]
+fn times_that_are_none_are_refused() {
+    for (times, why) in [
+        (vec![0.0, 0.25, 0.25], "the one before"),
+        (vec![0.0, 0.25, 0.2], "the one before"),
+        (vec![0.0, f64::NAN, 0.5], "is no time"),
+    ] {
+        let e = timed(&times, 4.0).err().unwrap().to_string();
+        assert!(e.contains(why) && e.contains("times"), "{e}");
+    }
+    let short = spec(json!({ "eeg": ["train.x"], "sfreq": 100, "times": "train.t" }));
+    let e = open_tree(&fixture("a.mat"), &short)
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(e.contains("expected 50 times, found 3"), "{e}");
+}

@@ -139,6 +139,13 @@ pub(super) fn check(m: &Manifest, file: &str) -> Result<()> {
                 );
             }
         }
+        let known = |name: &&String| table.columns.contains_key(*name);
+        if let Some(name) = table.changes.iter().find(|n| !known(n)) {
+            return fail(
+                format!("tables[{i}].changes"),
+                format!("`{name}` is none of the columns"),
+            );
+        }
         arrays::each(file, &format!("tables[{i}].each"), table.each.as_deref())?;
     }
     for (i, open) in m.open.iter().enumerate() {

@@ -52,4 +52,8 @@ pub struct TreeTable {
     pub remedy: Option<String>,
     /// Column name to the expression that gives its values; `$` stands for the element of `each`.
     pub columns: BTreeMap<String, String>,
+    /// Columns that say where something begins: of rows in which they all stay the same, only the
+    /// first is kept. For columns of one value a sample. Without it every row is kept.
+    #[serde(default)]
+    pub changes: Vec<String>,
 }

@@ -101,6 +101,7 @@ fn at(spec: &TreeSpec, element: &Element) -> TreeSpec {
             Names::Expression(e) => Names::Expression(put(e)),
         }),
         start: spec.start.as_ref().map(put),
+        times: spec.times.as_ref().map(put),
         ..spec.clone()
     }
 }

@@ -13,8 +13,10 @@ use super::tables::TextTable;
 use crate::Result;
 use crate::manifest::{FileKind, TreeTable};
 
+/// A row and its number from 1.
+type Row = (usize, Vec<Option<String>>);
 /// Rows of one element of a file, by its name; `None` in front where the rule has no `each`.
-type Rows = (Option<String>, Vec<Vec<Option<String>>>);
+type Rows = (Option<String>, Vec<Row>);
 
 /// All files of a rule as one table. What cannot be read is a diagnostic of its file.
 pub(super) fn table(
@@ -54,7 +56,7 @@ pub(super) fn table(
             notes.push(Note::warning(&file.path, "table-unreadable", message));
         }
         for (number, rows) in elements {
-            for (row, k) in rows.into_iter().zip(1_usize..) {
+            for (k, row) in rows {
                 let mut cells: BTreeMap<&str, Option<String>> = BTreeMap::new();
                 cells.insert("path", Some(file.path.clone()));
                 cells.extend(groups.iter().map(|(c, v)| (c.as_str(), Some(v.clone()))));
@@ -83,9 +85,21 @@ fn rows(file: &File, rule: &TreeTable) -> Result<(Vec<Rows>, Vec<String>), Strin
             .map(|(c, e)| (c.clone(), put(e)))
             .collect()
     };
-    let read = |element: Option<&Element>| {
-        mmpipe_formats::tree::tree_rows(tree.as_ref(), &columns(element))
-            .map_err(|e| without_path(&file.full, &e))
+    let read = |element: Option<&Element>| -> Result<Vec<Row>, String> {
+        let rows = mmpipe_formats::tree::tree_rows(tree.as_ref(), &columns(element))
+            .map_err(|e| without_path(&file.full, &e))?;
+        let mut rows: Vec<Row> = (1..).zip(rows).collect();
+        if !rule.changes.is_empty() {
+            let names = rule.columns.keys().enumerate();
+            let watched: Vec<usize> = names
+                .filter_map(|(k, name)| rule.changes.contains(name).then_some(k))
+                .collect();
+            // The first of equal rows stays.
+            rows.dedup_by(|(_, row), (_, before)| {
+                watched.iter().all(|k| row.get(*k) == before.get(*k))
+            });
+        }
+        Ok(rows)
     };
     let Some(each) = &rule.each else {
         return Ok((vec![(None, read(None)?)], Vec::new()));

@@ -227,3 +227,40 @@ fn descriptions_are_checked_when_the_manifest_is_read() {
         assert!(e.contains(says), "{rest}: {e}");
     }
 }
+
+#[test]
+fn a_table_of_changes_keeps_the_first_row_of_each_stretch() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(
+        dir.path().join("s1.csv"),
+        "t,epoch,x,word\n0,0,1,a\n1,0,2,a\n2,1,3,a\n3,1,4,a\n4,1,5,a\n9,2,6,b\n",
+    )
+    .unwrap();
+    let table = |changes: &str| {
+        text(&format!(
+            r#"
+[[parts]]
+pattern = 's\d\.csv'
+tree = {{ eeg = ["x"], orientation = "channel-each", ch_names = ["Cz"], sfreq = 1.0, times = "t" }}
+
+[[tables]]
+table = "marks"
+pattern = 's\d\.csv'
+columns = {{ start = "t", epoch = "epoch", word = "word" }}
+changes = {changes}
+"#
+        ))
+        .replace("(?:mat|edf)", "csv")
+    };
+    let toy = Manifest::parse(&table(r#"["epoch", "word"]"#), "toy.toml").unwrap();
+    let found = scanned(&toy, dir.path());
+    assert_eq!(column(&found, "files", "status"), ["ok"]);
+    assert_eq!(column(&found, "marks", "row"), ["1", "3", "6"]);
+    assert_eq!(column(&found, "marks", "start"), ["0", "2", "9"]);
+    assert_eq!(column(&found, "marks", "word"), ["a", "a", "b"]);
+    let e = Manifest::parse(&table(r#"["episode"]"#), "toy.toml").unwrap_err();
+    assert!(
+        e.to_string().contains("`episode` is none of the columns"),
+        "{e}"
+    );
+}

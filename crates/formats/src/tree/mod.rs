@@ -8,6 +8,7 @@ mod layout;
 mod share;
 mod spec;
 mod table;
+mod times;
 
 pub(crate) use layout::Layout;
 pub use share::{release, share};
@@ -57,8 +58,8 @@ struct Arrays {
     header: Header,
     tree: Arc<dyn Tree>,
     layout: Layout,
+    runs: Vec<Run>,
     scale: f64,
-    sfreq: f64,
 }
 
 impl Arrays {
@@ -103,6 +104,15 @@ impl Arrays {
                 format!("expected a finite number, found {scale}"),
             ));
         }
+        let runs = match &spec.times {
+            None => times::adjacent(&layout.runs, sfreq),
+            Some(e) => {
+                let vars = all(tree.as_ref(), "times", std::slice::from_ref(e))?;
+                let runs = times::runs(tree.as_ref(), &vars, &layout.runs, sfreq)?;
+                diagnostics.extend(times::note(&runs));
+                runs
+            }
+        };
         let start = match &spec.start {
             None => None,
             Some(e) => {
@@ -121,7 +131,7 @@ impl Arrays {
                 "the samples are complex numbers; the real part is read",
             ));
         }
-        if layout.runs.len() > 1 {
+        if layout.runs.len() > 1 && spec.times.is_none() {
             diagnostics.push(Diagnostic::new(
                 "pieces",
                 Severity::Note,
@@ -171,8 +181,8 @@ impl Arrays {
             header,
             tree,
             layout,
+            runs,
             scale,
-            sfreq,
         })
     }
 }
@@ -186,11 +196,7 @@ impl Recording for Arrays {
         if channel >= self.header.channels.len() {
             return Vec::new();
         }
-        let run = |r: &std::ops::Range<u64>| Run {
-            onset: r.start as f64 / self.sfreq,
-            samples: r.clone(),
-        };
-        self.layout.runs.iter().map(run).collect()
+        self.runs.clone()
     }
 
     fn read_f64(&self, channels: &[usize], start: u64, out: &mut [&mut [f64]]) -> Result<()> {

@@ -45,6 +45,11 @@ pub struct TreeSpec {
     /// An expression that gives the start of the recording as a text (ISO 8601 local time).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<String>,
+    /// An expression that gives the time of every sample in s, for arrays that leave stretches
+    /// out. Where it steps by another time than a sample's, to half a sample, a new run begins,
+    /// at that time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<String>,
 }
 
 fn microvolts() -> String {
