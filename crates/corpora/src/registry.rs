@@ -39,6 +39,10 @@ const BUILTIN: &[(&str, &str)] = &[
         include_str!("../../../data-manifests/EEGMat.toml"),
     ),
     (
+        "FEIS.toml",
+        include_str!("../../../data-manifests/FEIS.toml"),
+    ),
+    (
         "HGD-MAT.toml",
         include_str!("../../../data-manifests/HGD-MAT.toml"),
     ),
@@ -61,6 +65,22 @@ const BUILTIN: &[(&str, &str)] = &[
         include_str!("../../../data-manifests/OpenBMI.toml"),
     ),
     (
+        "HR-EEG4EMO.toml",
+        include_str!("../../../data-manifests/HR-EEG4EMO.toml"),
+    ),
+    (
+        "Le_Petit_Prince.toml",
+        include_str!("../../../data-manifests/Le_Petit_Prince.toml"),
+    ),
+    (
+        "MAD-EEG.toml",
+        include_str!("../../../data-manifests/MAD-EEG.toml"),
+    ),
+    (
+        "PME4.toml",
+        include_str!("../../../data-manifests/PME4.toml"),
+    ),
+    (
         "TwoTalker.toml",
         include_str!("../../../data-manifests/TwoTalker.toml"),
     ),
@@ -75,6 +95,18 @@ const BUILTIN: &[(&str, &str)] = &[
     (
         "TUEV.toml",
         include_str!("../../../data-manifests/TUEV.toml"),
+    ),
+    (
+        "ds004356.toml",
+        include_str!("../../../data-manifests/ds004356.toml"),
+    ),
+    (
+        "zenodo_10260082.toml",
+        include_str!("../../../data-manifests/zenodo_10260082.toml"),
+    ),
+    (
+        "zenodo_4518754.toml",
+        include_str!("../../../data-manifests/zenodo_4518754.toml"),
     ),
 ];
 

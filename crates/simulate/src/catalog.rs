@@ -1,9 +1,11 @@
 //! Every simulated corpus by name: what the command line, the demo and the tests choose from.
 
 use crate::{
-    BciIv2a, BciIv2b, Cap, ChbMit, EegMat, EegMmidb, Error, Hgd, Hmc, Kul, OpenBmi, Paradigm,
-    Result, Tuab, Tuep, Tuev, TwoTalker, bci_iv_2a, bci_iv_2b, bnci2014_001, bnci2014_004, cap,
-    chbmit, eegmat, eegmmidb, hgd, hgd_mat, hmc, kul, openbmi, tuab, tuep, tuev, write_bids,
+    Aad255, BciIv2a, BciIv2b, Cap, ChbMit, Ds004356, EegMat, EegMmidb, Error, Feis, Hgd, Hmc, Kul,
+    LePetitPrince, MadEeg, OpenBmi, Paradigm, Pme4, Result, Tuab, Tuep, Tuev, TwoTalker, bci_iv_2a,
+    bci_iv_2b, bnci2014_001, bnci2014_004, cap, chbmit, ds004356, eegmat, eegmmidb, feis, hgd,
+    hgd_mat, hmc, kul, le_petit_prince, mad_eeg, openbmi, pme4, tuab, tuep, tuev, write_bids,
+    zenodo_4518754,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -125,6 +127,11 @@ const SIMULATIONS: &[Simulation] = &[
         make: fixed!(ChbMit::default(), chbmit),
     },
     Simulation {
+        name: "ds004356",
+        about: "music and speech to listen to, BrainVision at 10 kHz",
+        make: listed!(Ds004356::default(), ds004356),
+    },
+    Simulation {
         name: "EEGMat",
         about: "mental arithmetic and rest, EDF",
         make: counted!(EegMat::default(), eegmat),
@@ -133,6 +140,11 @@ const SIMULATIONS: &[Simulation] = &[
         name: "EEGMMIDB",
         about: "executed and imagined movement, EDF+",
         make: counted!(EegMmidb::default(), eegmmidb),
+    },
+    Simulation {
+        name: "FEIS",
+        about: "prompts heard, imagined and spoken, tables",
+        make: listed!(Feis::default(), feis),
     },
     Simulation {
         name: "HGD",
@@ -155,6 +167,16 @@ const SIMULATIONS: &[Simulation] = &[
         make: counted!(Kul::default(), kul),
     },
     Simulation {
+        name: "Le_Petit_Prince",
+        about: "a story by sentences, EEGLAB",
+        make: listed!(LePetitPrince::default(), le_petit_prince),
+    },
+    Simulation {
+        name: "MAD-EEG",
+        about: "attention to one instrument of two or three, HDF5",
+        make: listed!(MadEeg::default(), mad_eeg),
+    },
+    Simulation {
         name: "OpenBMI",
         about: "motor imagery, MATLAB",
         make: counted!(of(Paradigm::Mi), openbmi),
@@ -168,6 +190,11 @@ const SIMULATIONS: &[Simulation] = &[
         name: "OpenBMI-SSVEP",
         about: "flickering lights, MATLAB",
         make: counted!(of(Paradigm::Ssvep), openbmi),
+    },
+    Simulation {
+        name: "PME4",
+        about: "one sentence in seven emotions, NumPy",
+        make: counted!(Pme4::default(), pme4),
     },
     Simulation {
         name: "TUAB",
@@ -188,6 +215,11 @@ const SIMULATIONS: &[Simulation] = &[
         name: "TwoTalker",
         about: "attention to one of two talkers with a known response, BIDS",
         make: counted!(TwoTalker::default(), write_bids),
+    },
+    Simulation {
+        name: "zenodo_4518754",
+        about: "attention to one of two talkers, Curry with 256 channels",
+        make: listed!(Aad255::default(), zenodo_4518754),
     },
 ];
 

@@ -5,6 +5,8 @@
 //! - [`write_bids`] with [`TwoTalker`]: two-talker selective attention in BIDS.
 //! - [`eegmat`], [`eegmmidb`], [`bci_iv_2a`], [`bci_iv_2b`], [`hgd`], [`hgd_mat`],
 //!   [`openbmi`], [`bnci2014_001`], [`bnci2014_004`]: miniatures of real corpora in which every sample is known.
+//! - [`ds004356`], [`feis`], [`le_petit_prince`], [`mad_eeg`], [`pme4`], [`zenodo_4518754`]: miniatures
+//!   of paired corpora, with the response to the sounds in their EEG.
 //! - [`chbmit`], [`hmc`], [`cap`]: the same in plain EDF, with the faults of the real files.
 //! - [`eegmat`], [`eegmmidb`], [`tuab`], [`tuep`], [`tuev`]: miniatures of real corpora in which
 //!   every sample is known.
@@ -50,23 +52,30 @@ mod cap;
 mod catalog;
 mod chbmit;
 mod config;
+mod ds004356;
 mod eeg;
 mod eegmat;
 mod eegmmidb;
 mod error;
+mod feis;
 mod files;
 mod graz;
 mod grid;
+mod hearing;
 mod hgd;
 mod hmc;
 mod kul;
+mod le_petit_prince;
 mod listening;
+mod mad_eeg;
 mod montage;
 mod noise;
 mod openbmi;
+mod packed;
 mod plain_edf;
 mod plan;
 mod planted;
+mod pme4;
 mod random;
 mod sessions;
 mod speech;
@@ -78,6 +87,7 @@ mod tuep;
 mod tuev;
 mod tuh;
 mod two_talker;
+mod zenodo_4518754;
 
 pub use bci_iv_2a::{BciIv2a, bci_iv_2a};
 pub use bci_iv_2b::{BciIv2b, bci_iv_2b};
@@ -87,17 +97,22 @@ pub use cap::{Cap, cap};
 pub use catalog::{Choice, Simulation, simulation, simulations};
 pub use chbmit::{ChbMit, chbmit};
 pub use config::TwoTalker;
+pub use ds004356::{Ds004356, ds004356};
 pub use eegmat::{EegMat, eegmat};
 pub use eegmmidb::{EegMmidb, eegmmidb};
 pub use error::{Error, Result};
+pub use feis::{Feis, feis};
 pub use hgd::{Hgd, hgd, hgd_mat};
 pub use hmc::{Hmc, hmc};
 pub use kul::{Kul, kul};
+pub use le_petit_prince::{LePetitPrince, le_petit_prince};
 pub use listening::{Heard, PlantedHearing, PlantedListening, PlantedSound};
+pub use mad_eeg::{MadEeg, mad_eeg};
 pub use openbmi::{OpenBmi, Paradigm, openbmi};
 pub use plain_edf::{PlainChannel, PlainCorpus, PlainRecording};
 pub use plan::Side;
 pub use planted::{PlantedChannel, PlantedCorpus, PlantedRecording};
+pub use pme4::{Pme4, pme4};
 pub use sessions::{PlantedSession, PlantedSessions, PlantedTrial};
 pub use speech::Voice;
 pub use state::State;
@@ -107,3 +122,4 @@ pub use tuab::{Tuab, tuab};
 pub use tuep::{Tuep, tuep};
 pub use tuev::{PlantedTuev, Tuev, TuevMark, tuev};
 pub use two_talker::write_bids;
+pub use zenodo_4518754::{Aad255, zenodo_4518754};

@@ -1,8 +1,8 @@
 //! Golden scans of real folders, as small summaries. Skipped with a reason where the folder
 //! `shared/real` is absent.
 
-use crate::common::{real, summary};
-use mmpipe_corpora::{Filter, registry, scan, scan_bids};
+use crate::common::{column, real, summary};
+use mmpipe_corpora::{Filter, Raw, open_part, registry, scan, scan_bids, scan_raw};
 
 #[test]
 fn eegmat() {
@@ -124,4 +124,63 @@ fn eeglab_bids() {
         ],
         "sub-S1/ses-01/eeg/sub-S1_ses-01_task-Experiment_run-01_eeg.edf"
     ));
+}
+
+/// Subjects 01 and 02 of FEIS, of which only the fixation of each trial is there: 160 stretches
+/// of 1 s, 22 s apart, each prompt ten times.
+#[test]
+fn feis() {
+    let Some(folder) = real("feis") else {
+        return;
+    };
+    let scratch = tempfile::tempdir().unwrap();
+    let all = registry::builtin().unwrap();
+    let feis = registry::find(&all, "FEIS").unwrap();
+    let raw = Raw::unpack(feis, &folder, || Some(scratch.path().to_owned())).unwrap();
+    let found = scan_raw(feis, &raw, &Filter::default()).unwrap();
+    let starts = column(&found, "epochs", "start");
+    let prompts = column(&found, "epochs", "prompt");
+    let paths = column(&found, "epochs", "path");
+    assert_eq!(starts.len(), 320);
+    let own: Vec<usize> = (0..320)
+        .filter(|k| paths[*k] == "data_eeg/01/articulators.csv")
+        .collect();
+    let mut counts = std::collections::BTreeMap::new();
+    for (k, row) in own.iter().enumerate() {
+        assert_eq!(starts[*row], (10 + 22 * k).to_string());
+        *counts.entry(prompts[*row].as_str()).or_insert(0) += 1;
+    }
+    assert_eq!(counts.len(), 16);
+    assert!(counts.values().all(|n| *n == 10), "{counts:?}");
+
+    // The numbers of the file's second row and last, as `unzip -p` shows them.
+    let path = "data_eeg/01/articulators.csv";
+    let part = &found.parts[path];
+    let recording = open_part(&found.places[&part.file], &part.tree).unwrap();
+    let names: Vec<&str> = recording
+        .header()
+        .channels
+        .iter()
+        .map(|c| c.name.as_str())
+        .collect();
+    assert_eq!((names[0], names[13]), ("F3", "F4"));
+    let (mut f3, mut f4) = ([0.0; 2], [0.0; 1]);
+    recording.read_f64(&[0], 0, &mut [&mut f3]).unwrap();
+    recording.read_f64(&[13], 40_959, &mut [&mut f4]).unwrap();
+    assert_eq!(f3, [4246.410_156_25, 4247.820_312_5]);
+    assert_eq!(f4, [4_208.333_496_093_8]);
+    let runs = recording.runs(0);
+    assert_eq!(runs.len(), 160);
+    assert_eq!(
+        (runs[159].onset, &runs[159].samples),
+        (3508.0, &(40_704..40_960))
+    );
+
+    let names = column(&found, "files", "path");
+    let status = column(&found, "files", "status");
+    let sounds = names
+        .iter()
+        .zip(&status)
+        .filter(|(p, s)| p.ends_with(".wav") && *s == "stimulus");
+    assert_eq!(sounds.count(), 32);
 }
