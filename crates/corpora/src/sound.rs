@@ -78,6 +78,7 @@ impl Sound {
             scale: spec.scale,
             sfreq: spec.sfreq.clone(),
             ch_names: None,
+            times: None,
             start: None,
         };
         let recording = open_in(tree, &recording).map_err(|e| fail(without_path(&path, &e)))?;
