@@ -219,6 +219,9 @@ fn sounds_are_cropped_missing_ones_told_and_the_design_judged() {
     );
     assert_eq!(score(judged, "like-listeners")["balanced_accuracy"], 1.0);
     assert_eq!(score(judged, "side")["is_label"], true);
+    // 48 epochs of 68 have a sound.
+    let known = score(judged, "side")["known_share"].as_f64().unwrap();
+    assert!((known - 48.0 / 68.0).abs() < 1e-12, "{known}");
     assert_eq!(shown["electrodes"], json!([]));
     let shown = scratch.ok(&["datasets", "show", "Tracks", "--manifests", "manifests"]);
     assert!(
@@ -248,4 +251,195 @@ fn sounds_are_cropped_missing_ones_told_and_the_design_judged() {
         assert!(audit.contains(line), "{line}\n{audit}");
     }
     assert_eq!(&scratch.json(&["audit", "cs"])["audio_only"], judged);
+}
+
+#[test]
+fn a_data_set_of_unknown_layout_takes_a_mapping_file() {
+    let scratch = scratch();
+    let (head, rest) = MANIFEST.split_once("\n[[files]]").unwrap();
+    let head = head.replace("Tracks", "Ears");
+    let needs = "needs = \"the pattern of the EEG files, and which talker was attended\"";
+    std::fs::write(
+        scratch.path("manifests/Ears.toml"),
+        format!("{head}\n[mapping]\n{needs}\n"),
+    )
+    .unwrap();
+    std::fs::write(scratch.path("my.toml"), format!("[[files]]{rest}")).unwrap();
+    let ingest = [
+        "ingest",
+        "--dataset",
+        "Ears",
+        "--raw",
+        "raw",
+        "--manifests",
+        "manifests",
+    ];
+    let ran = scratch.run(&ingest);
+    assert_eq!(ran.code, 1, "{ran}");
+    for words in [
+        "Ears: how its files are laid out is not published",
+        "(--mapping FILE) that says the pattern of the EEG files, and which talker was attended",
+        "8 files (1 .csv, 4 .edf, 3 .wav)",
+        "S1.edf",
+    ] {
+        assert!(ran.stderr.contains(words), "{words}\n{ran}");
+    }
+    let ran = scratch.run(&[&ingest[..], &["--mapping", "absent.toml"]].concat());
+    assert_eq!(ran.code, 1, "{ran}");
+    assert!(
+        ran.stderr.contains("cannot read mapping file absent.toml"),
+        "{ran}"
+    );
+    std::fs::write(scratch.path("wrong.toml"), "[[file]]\n").unwrap();
+    let ran = scratch.run(&[&ingest[..], &["--mapping", "wrong.toml"]].concat());
+    assert_eq!(ran.code, 1, "{ran}");
+    assert!(
+        ran.stderr.contains("wrong.toml") && ran.stderr.contains("unknown field `file`"),
+        "{ran}"
+    );
+    let text = scratch.ok(&[&ingest[..], &["--mapping", "my.toml"]].concat());
+    assert!(
+        text.contains("Ears: 4 recordings of 4 subjects, 2 min 40 s, 68 epochs"),
+        "{text}"
+    );
+    let shown = scratch.ok(&["datasets", "show", "Ears", "--manifests", "manifests"]);
+    assert!(
+        shown.contains("mapping     needed (--mapping FILE): the pattern of the EEG files, and which talker was attended"),
+        "{shown}"
+    );
+}
+
+const CAP: &str = r#"
+name = "Numbers"
+title = "A cap with numbers and a copy of the sound"
+licence = "CC0-1.0"
+access = "open"
+
+[[files]]
+pattern = '(?P<subject>S\d)\.edf'
+kind = "signal"
+
+[[files]]
+pattern = 'story\.wav'
+kind = "stimulus"
+
+[channels]
+layout = "easycap-m10"
+audio_copy = ["AUD"]
+
+[trials]
+sql = "SELECT path, 0 AS trial, 1.0 AS start, CAST(NULL AS DOUBLE) AS stop FROM files WHERE status = 'ok'"
+
+[streams]
+sql = """
+SELECT path, 0 AS trial, 'story.wav' AS stimulus, 'heard' AS role, 0.0 AS "offset"
+FROM files WHERE status = 'ok'
+"""
+"#;
+
+/// A numbered cap, and a channel that holds the sound 120 ms later than the manifest says.
+#[test]
+fn a_copy_of_the_sound_and_the_places_of_a_cap_are_told() {
+    let scratch = Scratch::new();
+    let raw = scratch.path("raw");
+    std::fs::create_dir_all(&raw).unwrap();
+    std::fs::create_dir(scratch.path("manifests")).unwrap();
+    std::fs::write(scratch.path("manifests/Numbers.toml"), CAP).unwrap();
+    let sfreq = 500.0;
+    let loud = |t: f64| ((9.0 * t).sin() + (14.3 * t + 1.0).sin() + (23.9 * t).sin()).max(0.0);
+    let sound: Vec<f32> = noise(7, 16_000 * 18)
+        .iter()
+        .enumerate()
+        .map(|(i, v)| (0.5 * v * loud(i as f64 / 16_000.0)) as f32)
+        .collect();
+    wav::write(
+        &raw.join("story.wav"),
+        16_000,
+        &[&sound],
+        wav::Sample::Float32,
+    )
+    .unwrap();
+    let copy = (0..500 * 20).map(|i| {
+        let first = (f64::from(i) / sfreq - 1.12) * 16_000.0;
+        let part = sound.get(first.max(0.0) as usize..first.max(0.0) as usize + 32);
+        let part = part.filter(|_| first >= 0.0).unwrap_or_default();
+        part.iter().map(|v| f64::from(v.abs())).sum::<f64>()
+    });
+    let mut samples: Vec<Vec<f64>> = (0..3)
+        .map(|c| noise(c + 1, 500 * 20).iter().map(|v| 60.0 * v).collect())
+        .collect();
+    samples.push(copy.collect());
+    let signals = ["1", "2", "3", "AUD"].iter().zip(&samples);
+    let recording = NewRecording {
+        start: Start::default(),
+        patient: "X",
+        recording: "X",
+        signals: signals
+            .map(|(name, samples)| NewSignal {
+                name,
+                unit: "uV",
+                sfreq,
+                prefilter: "",
+                transducer: "",
+                physical_range: Some((-100.0, 100.0)),
+                samples,
+            })
+            .collect(),
+        annotations: &[],
+    };
+    edf::write(&raw.join("S1.edf"), &recording).unwrap();
+
+    let text = scratch.ok(&[
+        "ingest",
+        "--dataset",
+        "Numbers",
+        "--raw",
+        "raw",
+        "--manifests",
+        "manifests",
+    ]);
+    for line in [
+        "alignment   copies of the sound in 1 trials: middle lag 1",
+        " ms, 1 more than 20 ms away, 0 not found",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    let rows = scratch.sql(
+        "SELECT a['channel'] AS channel, round(a['lag_ms'] / 10) AS lag, a['correlation'] > 0.8 AS follows \
+         FROM (SELECT unnest(alignment) AS a FROM recordings)",
+    );
+    assert_eq!(
+        rows,
+        [json!({ "channel": "AUD", "lag": 12.0, "follows": true })]
+    );
+    let rows = scratch.sql(
+        "SELECT c['raw_name'] AS raw, c['name'] AS name, round(c['distance'] * 10) AS mm, c['reason'] AS reason \
+         FROM (SELECT unnest(channels) AS c FROM recordings)",
+    );
+    assert_eq!(
+        rows,
+        [
+            json!({ "raw": "1", "name": "Cz", "mm": 10.0 }),
+            json!({ "raw": "2", "name": "FCz", "mm": 25.0 }),
+            json!({ "raw": "3", "name": "FCC2", "mm": 47.0 }),
+            json!({ "raw": "AUD", "reason": "holds a copy of the sound" }),
+        ]
+    );
+    let shown = scratch.ok(&["datasets", "show", "Numbers", "--manifests", "manifests"]);
+    assert!(
+        shown.contains("electrodes  3 of 3 are called by the nearest place of the 10-05 system, at most 4.7 mm away\n            3 FCC2 4.7 mm"),
+        "{shown}"
+    );
+    let seen = scratch.json(&["inspect", "raw/S1.edf", "--layout", "easycap-m10"]);
+    assert_eq!(seen["channels"][1]["name"], "FCz");
+    assert_eq!(seen["channels"][1]["distance"], 2.5);
+    assert_eq!(seen["channels"][3]["distance"], Value::Null);
+    let seen = scratch.ok(&["inspect", "raw/S1.edf", "--layout", "easycap-m10"]);
+    assert!(seen.contains("2.5 mm from there"), "{seen}");
+    let ran = scratch.run(&["inspect", "raw/S1.edf", "--layout", "m10"]);
+    assert_eq!(ran.code, 1, "{ran}");
+    assert!(
+        ran.stderr.contains("--layout") && ran.stderr.contains("`easycap-m10`"),
+        "{ran}"
+    );
 }

@@ -107,6 +107,9 @@ pub(crate) struct InspectArgs {
     /// Events to print at most (0 for all)
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub(crate) events: usize,
+    /// Cap whose labels are numbers, as a manifest's layout names it
+    #[arg(long, value_name = "CAP")]
+    pub(crate) layout: Option<String>,
 }
 
 /// `mmpipe ingest`
@@ -126,6 +129,9 @@ pub(crate) struct IngestArgs {
     /// A BIDS-EEG folder; no manifest is needed (--dataset then names it)
     #[arg(long, value_name = "DIR")]
     pub(crate) bids: Option<PathBuf>,
+    /// Completes the manifest of a data set whose layout is not published (see data-manifests)
+    #[arg(long, value_name = "FILE", conflicts_with = "bids")]
+    pub(crate) mapping: Option<PathBuf>,
     /// Preprocessing recipe
     #[arg(long, default_value = "mindmix", value_name = "NAME")]
     pub(crate) recipe: String,

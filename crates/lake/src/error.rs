@@ -112,6 +112,9 @@ pub enum Error {
     /// Reading raw files failed.
     #[error(transparent)]
     Formats(#[from] mmpipe_formats::Error),
+    /// A sound inside a file of named arrays cannot be read.
+    #[error(transparent)]
+    Corpora(#[from] mmpipe_corpora::Error),
     /// Signal processing failed.
     #[error(transparent)]
     Signal(#[from] mmpipe_signal::Error),

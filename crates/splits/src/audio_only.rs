@@ -106,7 +106,7 @@ pub enum HeldOut {
     Trial,
 }
 
-/// How well one cue tells the label.
+/// How well one cue tells the label, over the trials that have the cue.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct CueScore {
     /// The cue.
@@ -115,11 +115,11 @@ pub struct CueScore {
     pub balanced_accuracy: f64,
     /// 1 / classes.
     pub chance: f64,
-    /// Share of all time in which the guess is right.
+    /// Share of the time in which the guess is right.
     pub accuracy: f64,
-    /// Share of the time whose trials have the cue.
+    /// Share of all labelled time whose trials have the cue.
     pub known_share: f64,
-    /// Share of the time whose cue was met elsewhere too.
+    /// Share of that time whose cue was met elsewhere too.
     pub seen_share: f64,
     /// Whether cue and label are one thing under two names (a side that is the label itself).
     pub is_label: bool,
@@ -255,22 +255,27 @@ fn score(items: &[Item<'_>], cue: Cue, trials: u64) -> Option<CueScore> {
         majority(&labels)
     };
     let alike = (cue == Cue::LikeListeners).then(|| listeners::Listeners::new(items));
-    let mut score = Score::default();
+    let (mut score, mut total) = (Score::default(), 0_u64);
     for (item, key, label) in labelled() {
-        let learned = match (&alike, key) {
-            (_, None) => None,
-            (Some(alike), Some(content)) => alike.guess(&item.row.subject, content),
-            (None, key) => elsewhere(item.group, key),
+        total += item.epochs;
+        // A trial without the cue (one of EEG alone) says nothing of the cue.
+        let Some(value) = key else { continue };
+        let learned = match &alike {
+            Some(alike) => alike.guess(&item.row.subject, value),
+            None => elsewhere(item.group, key),
         };
         // Where nothing at all was learned, any guess is as wrong as another.
         let fallback = elsewhere(item.group, None).unwrap_or(label.wrapping_add(1));
-        score.take((label, item.epochs), key.is_some(), learned, fallback);
+        score.take((label, item.epochs), true, learned, fallback);
     }
     let alone = score.finish()?;
     // One class is no question, and what nobody else met is no answer.
     if alone.chance == 1.0 || (alike.is_some() && alone.seen_share == 0.0) {
         return None;
     }
+    let known: u64 = labelled()
+        .filter_map(|(item, key, _)| key.map(|_| item.epochs))
+        .sum();
     let pairs: BTreeSet<(&str, i32)> = labelled()
         .filter_map(|(_, key, label)| Some((key?, label)))
         .collect();
@@ -282,7 +287,7 @@ fn score(items: &[Item<'_>], cue: Cue, trials: u64) -> Option<CueScore> {
         balanced_accuracy: alone.balanced_accuracy,
         chance: alone.chance,
         accuracy: score.accuracy(),
-        known_share: alone.known_share,
+        known_share: known as f64 / total as f64,
         seen_share: alone.seen_share,
         is_label,
         warns: !is_label && warns(alone.balanced_accuracy, alone.chance, trials),

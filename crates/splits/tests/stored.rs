@@ -13,8 +13,8 @@ use arrow::datatypes::{DataType, UInt64Type};
 use common::corpus;
 use mmpipe_lake::{Lake, remove_partition, write_table};
 use mmpipe_splits::{
-    Protocol, Role, Row, SplitRequest, check_for_training, create, list, load, reaudit, rows,
-    stored_audit,
+    Heard, Protocol, Role, Row, SplitRequest, check_for_training, create, list, load, reaudit,
+    rows, stored_audit,
 };
 
 fn request(protocol: Protocol) -> SplitRequest {
@@ -85,6 +85,12 @@ async fn a_split_is_made_stored_and_read_back() {
         row.session = Some("1".into());
         row.content_id = (row.trial != 2).then(|| format!("story'{}", row.trial % 3));
         row.stimuli = vec![format!("a{}.wav", row.trial), "noise.wav".into()];
+        let heard = |sound: &String| Heard {
+            sound: sound.clone(),
+            role: "heard".into(),
+            ..Heard::default()
+        };
+        row.heard = row.stimuli.iter().map(heard).collect();
     }
     corpus.sort_by_key(|r| r.epoch_id);
     let (_folder, lake) = lake_of(&corpus);

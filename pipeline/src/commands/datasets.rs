@@ -283,6 +283,7 @@ fn view(m: &Manifest, found: Option<&Found>) -> serde_json::Value {
         "open": m.open.iter().map(|o| serde_json::json!({
             "what": o.what, "meanwhile": o.meanwhile, "source": o.source,
         })).collect::<Vec<_>>(),
+        "mapping": m.mapping.as_ref().map(|n| &n.needs),
         "compared": compare(m, found).iter().map(|c| serde_json::json!({
             "what": c.what, "expected": c.expected, "found": c.found, "agrees": c.agrees,
         })).collect::<Vec<_>>(),
@@ -370,6 +371,12 @@ fn show(
         render::line(format!(
             "\nopen        {} Meanwhile: {} [{}]",
             o.what, o.meanwhile, o.source
+        ))?;
+    }
+    if let Some(need) = &m.mapping {
+        render::line(format!(
+            "\nmapping     needed (--mapping FILE): {}",
+            need.needs
         ))?;
     }
     for c in compare(m, found).iter().filter(|c| !c.agrees) {

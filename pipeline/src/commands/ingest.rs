@@ -1,9 +1,10 @@
 //! `mmpipe ingest`: a raw folder into the lake, every file accounted for.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use mmpipe_corpora::{self as corpora, Filter, Manifest, Raw, Scan, registry};
 use mmpipe_lake::Lake;
 use mmpipe_lake::ingest::{self as lake, IngestReport, IngestRequest};
@@ -39,9 +40,13 @@ pub(crate) fn run(ctx: &Context, args: &IngestArgs) -> Result<Status> {
         (None, Some(raw), Some(dataset)) => {
             let manifests = ctx.manifests()?;
             let manifest = registry::find(&manifests, dataset)?;
-            let raw = unpacked(ctx, manifest, raw, args.dry_run)?;
+            let manifest = match &args.mapping {
+                Some(file) => Cow::Owned(mapped(manifest, file)?),
+                None => Cow::Borrowed(manifest),
+            };
+            let raw = unpacked(ctx, &manifest, raw, args.dry_run)?;
             (
-                corpora::scan_raw(manifest, &raw, &filter)?,
+                corpora::scan_raw(&manifest, &raw, &filter)?,
                 raw.root().to_owned(),
             )
         }
@@ -65,6 +70,13 @@ pub(super) struct Ingested {
     report: IngestReport,
     /// Absent in a dry run, and where there are neither sounds nor contents.
     audio_only: Option<AudioOnly>,
+}
+
+/// A manifest completed by a mapping file.
+fn mapped(manifest: &Manifest, file: &Path) -> Result<Manifest> {
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("cannot read mapping file {}", file.display()))?;
+    Ok(manifest.mapped(&text, &file.display().to_string())?)
 }
 
 /// The raw folder with its archives unpacked below the lake; a dry run leaves them packed.

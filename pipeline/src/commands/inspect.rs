@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use anyhow::Result;
-use mmpipe_corpora::electrodes::{self, Electrode};
+use anyhow::{Result, anyhow};
+use mmpipe_corpora::electrodes::{self, Cap, Electrode};
 use mmpipe_formats::{Recording, Severity, audio};
 use serde_json::{Value, json};
 
@@ -32,6 +32,7 @@ pub(crate) fn run(ctx: &Context, args: &InspectArgs) -> Result<Status> {
         Ok(recording) => recording,
         Err(why) => return arrays(ctx, &args.file, &extension, why),
     };
+    let cap = args.layout.as_deref().map(cap).transpose()?;
     let header = recording.header();
     let look = look(recording.as_ref())?;
     let whole = !header
@@ -49,8 +50,8 @@ pub(crate) fn run(ctx: &Context, args: &InspectArgs) -> Result<Status> {
             .iter()
             .zip(&look)
             .map(|(c, l)| {
-                let (name, reason) = canonical(&c.name);
-                json!({ "raw_name": c.name, "name": name, "reason": reason, "unit": c.unit, "sfreq": c.sfreq,
+                let Named { name, distance, note } = named(&c.name, cap);
+                json!({ "raw_name": c.name, "name": name, "distance": distance, "reason": note, "unit": c.unit, "sfreq": c.sfreq,
                     "n_samples": c.n_samples, "prefilter": c.prefilter, "transducer": c.transducer,
                     "mean": l.mean, "std": l.std, "min": l.min, "max": l.max })
             })
@@ -101,7 +102,12 @@ pub(crate) fn run(ctx: &Context, args: &InspectArgs) -> Result<Status> {
         "#", "raw name", "10-05", "sfreq", "samples", "unit", "mean", "std", "min", "max", "note",
     ]);
     for (i, (c, l)) in header.channels.iter().zip(&look).enumerate() {
-        let (name, reason) = canonical(&c.name);
+        let Named {
+            name,
+            distance,
+            note,
+        } = named(&c.name, cap);
+        let far = distance.map(|mm| format!("{mm:.1} mm from there"));
         table.row([
             i.to_string(),
             c.name.clone(),
@@ -113,7 +119,7 @@ pub(crate) fn run(ctx: &Context, args: &InspectArgs) -> Result<Status> {
             number(l.std),
             number(l.min),
             number(l.max),
-            reason.unwrap_or_default(),
+            note.or(far).unwrap_or_default(),
         ]);
     }
     render::text(&table.to_string())?;
@@ -229,11 +235,41 @@ fn look(recording: &dyn Recording) -> Result<Vec<Look>> {
     Ok(all)
 }
 
-fn canonical(raw: &str) -> (Option<&'static str>, Option<String>) {
-    match electrodes::canonical(raw) {
-        Electrode::Name(name) => (Some(name), None),
-        Electrode::NotEeg { kind, reason } => (None, Some(format!("{kind}: {reason}"))),
-        Electrode::Unknown { reason } => (None, Some(reason.to_string())),
+/// A cap by its name in manifests.
+fn cap(name: &str) -> Result<Cap> {
+    serde_json::from_value(Value::from(name)).map_err(|e| anyhow!("--layout: {e}"))
+}
+
+/// What a channel is called.
+struct Named {
+    name: Option<&'static str>,
+    /// mm from the place of that name, on a cap.
+    distance: Option<f32>,
+    /// Why it has no name.
+    note: Option<String>,
+}
+
+/// The 10-05 name of a channel: that of its place on the cap, else that of its label.
+fn named(raw: &str, cap: Option<Cap>) -> Named {
+    let (name, distance, note) = match cap.and_then(|cap| cap.place(raw)) {
+        Some(place) => {
+            let far = format!("{:.1} mm from the nearest free place", place.mm);
+            (
+                place.name,
+                Some(place.mm),
+                place.name.is_none().then_some(far),
+            )
+        }
+        None => match electrodes::canonical(raw) {
+            Electrode::Name(name) => (Some(name), None, None),
+            Electrode::NotEeg { kind, reason } => (None, None, Some(format!("{kind}: {reason}"))),
+            Electrode::Unknown { reason } => (None, None, Some(reason.to_string())),
+        },
+    };
+    Named {
+        name,
+        distance,
+        note,
     }
 }
 

@@ -6,16 +6,18 @@
 //! those that every one of them fills.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
+use arrow::array::{Array, AsArray};
 use futures::{StreamExt, stream};
-use mmpipe_corpora::Scan;
+use mmpipe_corpora::{Scan, StimulusRef};
 
 use super::grid::{self, Grid};
 use super::plan::Plan;
 use super::report::{BeyondEeg, IngestReport};
 use super::resume::Earlier;
 use super::rows;
-use super::sounds::{self, Place, Request};
+use super::sounds::{self, Hashes, Place, Request};
 use super::stimuli::{MISSING, SOUND, StimulusRow};
 use super::streams::Stream;
 use super::work::{Work, WorkStream};
@@ -73,6 +75,7 @@ fn requests(job: &Job<'_>, scan: &Scan, plan: &Plan, earlier: Option<&Earlier>) 
             }
         }
     }
+    let hashes = Arc::new(Hashes::default());
     grids
         .into_iter()
         .map(|(path, grids)| Request {
@@ -84,23 +87,46 @@ fn requests(job: &Job<'_>, scan: &Scan, plan: &Plan, earlier: Option<&Earlier>) 
             sound: plan.sounds.get(path).cloned().unwrap_or_default(),
             grids,
             earlier: earlier.and_then(|e| e.stimuli.get(path)).cloned(),
+            hashes: hashes.clone(),
         })
         .collect()
 }
 
-/// Where a stimulus lies: in the raw folder or unpacked from an archive.
+/// Where a stimulus lies: in the raw folder, unpacked from an archive, or inside one of the files.
 pub(super) fn place(job: &Job<'_>, scan: &Scan, stimulus: &str) -> Place {
-    let file = |path: &str| {
+    let at = |path: &str| {
         let below = || job.raw.join(path);
-        let file = scan.places.get(path).cloned().unwrap_or_else(below);
-        file.is_file().then_some(file)
+        scan.places.get(path).cloned().unwrap_or_else(below)
     };
-    let (path, channel) = sounds::channel_of(stimulus);
-    match (file(stimulus), file(path)) {
-        (Some(whole), _) => Place::File(whole, None),
-        (None, Some(file)) => Place::File(file, channel),
-        (None, None) => Place::Missing,
+    let file = |path: &str| Some(at(path)).filter(|file| file.is_file());
+    let id = StimulusRef::parse(stimulus);
+    let sound = id.sound();
+    if let Some(part) = scan.sounds.get(&sound) {
+        return Place::Array {
+            file: at(&part.file),
+            tree: part.tree.clone(),
+            channel: id.channel,
+            envelope: part.envelope,
+        };
     }
+    match (file(stimulus), file(&sound)) {
+        (Some(whole), _) => Place::File(whole, None),
+        (None, Some(file)) => Place::File(file, id.channel),
+        (None, None) => Place::Missing(
+            said(scan, &sound).unwrap_or_else(|| "it is not in the raw folder".into()),
+        ),
+    }
+}
+
+/// What the scan says of a path that it lists and does not use.
+fn said(scan: &Scan, path: &str) -> Option<String> {
+    let files = scan.table("files")?;
+    let text = |name: &str| files.column_by_name(name)?.as_string_opt::<i32>();
+    let (paths, reasons) = (text("path")?, text("reason")?);
+    let row = (0..files.num_rows()).find(|&i| paths.is_valid(i) && paths.value(i) == path)?;
+    reasons
+        .is_valid(row)
+        .then(|| reasons.value(row).to_string())
 }
 
 /// Puts the sounds that are there into the work list, and says which are not.

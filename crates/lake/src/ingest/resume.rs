@@ -220,10 +220,12 @@ impl Earlier {
     }
 }
 
-/// Whether a raw file is there, in the folder or in an archive; a part of one is `file#part`.
+/// Whether a raw file is there, in the folder or in an archive; a part of one is `file#part`, or
+/// `file#part#ch2`.
 fn raw_exists(raw: &Path, scan: &Scan, path: &str) -> bool {
     let there = |path: &str| scan.places.contains_key(path) || raw.join(path).exists();
-    there(path) || path.rsplit_once('#').is_some_and(|(file, _)| there(file))
+    let mut parts = path.match_indices('#').filter_map(|(at, _)| path.get(..at));
+    there(path) || parts.any(there)
 }
 
 /// Files that no rule of the manifest takes. A file that a filter leaves out has a subject.

@@ -1,25 +1,27 @@
 //! Sounds to table `audio`: each decoded once, mono at the recipe's rate, in segments.
 //!
-//! A sound is a file, or a channel of one (`talkers.wav#ch2`). Which grids of segments are stored
+//! A sound is a file, an array of a file of named arrays (`set.mat#clip1`), or a channel of either
+//! (`talkers.wav#ch2`). Of an envelope only the row is stored. Which grids of segments are stored
 //! is said by the trials (see `grid`). What does not fill a segment at the end of a sound is not
 //! stored.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use arrow::array::{
     ArrayRef, Float32Array, Float64Array, Int32Array, ListArray, RecordBatch, StringArray,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::DataType;
+use mmpipe_corpora::open_sound;
 use mmpipe_formats::{Severity, audio};
 use mmpipe_signal::audio::{ToMono16k, output_len, peak_normalise};
 use mmpipe_signal::recipe::{AudioNormalise, Recipe};
 
 use super::grid::{Grid, segment_samples};
 use super::rows::{OK, REJECTED, VERSION};
-use super::stimuli::{MISSING, SOUND, StimulusRow};
+use super::stimuli::{ENVELOPE, MISSING, SOUND, StimulusRow};
 use super::streams::Sound;
 use crate::lake::path_value;
 use crate::layout::ShardWriter;
@@ -28,19 +30,6 @@ use crate::{Error, Result, commit, schema};
 /// Key of a sound: unique in the lake.
 pub(crate) fn stimulus_id(dataset: &str, path: &str) -> String {
     format!("{dataset}/{path}")
-}
-
-/// A stimulus of a manifest: the file, and which of its channels (from 1) where it names one as
-/// `PATH#ch2`.
-pub(crate) fn channel_of(path: &str) -> (&str, Option<usize>) {
-    let parsed = path.rsplit_once("#ch").and_then(|(file, n)| {
-        let digits = n.bytes().all(|b| b.is_ascii_digit());
-        Some((file, n.parse().ok().filter(|&n| digits && n > 0)?))
-    });
-    match parsed {
-        Some((file, channel)) => (file, Some(channel)),
-        None => (path, None),
-    }
 }
 
 /// Where the segments of a sound lie.
@@ -56,10 +45,47 @@ pub(crate) fn audio_path(lake: &Path, recipe: &str, dataset: &str, path: &str) -
 /// Where a sound's samples are.
 #[derive(Debug, Clone)]
 pub(crate) enum Place {
-    /// Nowhere: it is not on disk.
-    Missing,
+    /// Nowhere, and why.
+    Missing(String),
     /// A sound file; one channel (from 1) of it, or the mean of all.
-    File(PathBuf, Option<usize>),
+    File(PathBuf, Option<u32>),
+    /// An array of a file of named arrays.
+    Array {
+        file: PathBuf,
+        /// Where in it, for [`open_sound`].
+        tree: String,
+        /// One of its channels, or the mean of all.
+        channel: Option<u32>,
+        /// Whether it is an envelope, of which there is nothing to hear.
+        envelope: bool,
+    },
+}
+
+impl Place {
+    fn file(&self) -> Option<&Path> {
+        match self {
+            Place::Missing(_) => None,
+            Place::File(file, _) | Place::Array { file, .. } => Some(file),
+        }
+    }
+}
+
+/// SHA-256 of files, each computed once: many sounds lie in one file.
+#[derive(Debug, Default)]
+pub(crate) struct Hashes(Mutex<HashMap<PathBuf, Arc<OnceLock<String>>>>);
+
+impl Hashes {
+    fn of(&self, file: &Path) -> Result<String> {
+        let cell = {
+            let mut cells = self.0.lock().unwrap_or_else(|e| e.into_inner());
+            cells.entry(file.to_path_buf()).or_default().clone()
+        };
+        if let Some(known) = cell.get() {
+            return Ok(known.clone());
+        }
+        let hash = super::decode::sha256(std::iter::once(file))?;
+        Ok(cell.get_or_init(|| hash).clone())
+    }
 }
 
 /// What is asked of one sound.
@@ -72,6 +98,7 @@ pub(crate) struct Request {
     pub(crate) sound: Sound,
     pub(crate) grids: BTreeSet<Grid>,
     pub(crate) earlier: Option<StimulusRow>,
+    pub(crate) hashes: Arc<Hashes>,
 }
 
 /// A sound's samples.
@@ -92,7 +119,14 @@ impl Request {
             path: self.path.clone(),
             sha256: None,
             content_id: self.sound.content_id.clone(),
-            kind: SOUND.into(),
+            kind: match &self.place {
+                Place::Array { envelope: true, .. } => ENVELOPE.into(),
+                _ => SOUND.into(),
+            },
+            tree: match &self.place {
+                Place::Array { tree, .. } => Some(tree.clone()),
+                _ => None,
+            },
             seconds: None,
             sfreq: None,
             speaker: self.sound.speaker.clone(),
@@ -110,21 +144,36 @@ impl Request {
     /// What its header says, without decoding: for a dry run.
     pub(crate) fn look(&self) -> StimulusRow {
         let mut row = self.row();
-        match &self.place {
-            Place::Missing => missing(&mut row),
-            Place::File(file, channel) => match audio::probe(file)
-                .map_err(Error::from)
-                .and_then(|info| one_of(file, *channel, info.channels).map(|()| info))
-            {
-                Ok(info) => {
-                    row.sfreq = Some(f64::from(info.sfreq));
-                    let frames = info.frames.map(|n| output_len(n, info.sfreq));
-                    row.seconds = frames.map(|n| n as f64 / f64::from(self.recipe.audio.sfreq));
-                }
-                Err(e) => rejected(&mut row, &e),
-            },
+        if let Err(e) = self.describe(&mut row) {
+            rejected(&mut row, &e);
         }
         row
+    }
+
+    /// Fills in rate and length from the header.
+    fn describe(&self, row: &mut StimulusRow) -> Result<()> {
+        match &self.place {
+            Place::Missing(why) => missing(row, why),
+            Place::File(file, channel) => {
+                let info = audio::probe(file)?;
+                one_of(file, *channel, info.channels)?;
+                row.sfreq = Some(f64::from(info.sfreq));
+                let frames = info.frames.map(|n| output_len(n, info.sfreq));
+                row.seconds = frames.map(|n| n as f64 / f64::from(self.recipe.audio.sfreq));
+            }
+            Place::Array {
+                file,
+                tree,
+                channel,
+                ..
+            } => {
+                let sound = open_sound(file, tree)?;
+                one_of(file, *channel, sound.channels())?;
+                row.sfreq = Some(sound.sfreq());
+                row.seconds = Some(sound.seconds());
+            }
+        }
+        Ok(())
     }
 
     /// Stores a sound's segments. Returns its row. A sound that cannot be read becomes a row with
@@ -133,31 +182,39 @@ impl Request {
     pub(crate) fn store(mut self) -> Result<StimulusRow> {
         let mut row = self.row();
         let target = audio_path(&self.lake, &self.recipe.name, &row.dataset, &row.path);
-        let Place::File(file, _) = &self.place else {
-            missing(&mut row);
+        let Some(file) = self.place.file().map(Path::to_path_buf) else {
+            self.describe(&mut row)?;
             commit::remove(&target)?;
             return Ok(row);
         };
         let decoded = (|| -> Result<_> {
-            row.sha256 = Some(super::decode::sha256(std::iter::once(file.as_path()))?);
+            row.sha256 = Some(self.hashes.of(&file)?);
+            if row.kind == ENVELOPE {
+                self.describe(&mut row)?;
+                return Ok(Stored::Nothing);
+            }
             if let Some(old) = self.earlier.as_ref().filter(|old| same(old, &row)) {
                 // Epochs of subjects that are not part of this ingest may use these.
                 self.grids.extend(&old.grids);
                 if self.grids.len() == old.grids.len() && target.is_file() {
-                    return Ok(None);
+                    return Ok(Stored::Before);
                 }
             }
-            samples(&self.place).map(Some)
+            samples(&self.place).map(Stored::Now)
         })();
         row.grids = self.grids.into_iter().collect();
         match decoded {
-            Ok(None) => {
+            Ok(Stored::Nothing) => {
+                row.grids.clear();
+                commit::remove(&target)?;
+            }
+            Ok(Stored::Before) => {
                 // Metadata of the manifest may be newer than the row.
                 if let Some(old) = self.earlier {
                     (row.seconds, row.sfreq, row.reason) = (old.seconds, old.sfreq, old.reason);
                 }
             }
-            Ok(Some(Samples { mono, sfreq, notes })) => {
+            Ok(Stored::Now(Samples { mono, sfreq, notes })) => {
                 row.seconds = Some(mono.len() as f64 / f64::from(self.recipe.audio.sfreq));
                 row.sfreq = Some(sfreq);
                 row.reason = notes;
@@ -172,9 +229,19 @@ impl Request {
     }
 }
 
-fn missing(row: &mut StimulusRow) {
+/// What of a sound is stored.
+enum Stored {
+    /// An envelope: nothing.
+    Nothing,
+    /// What an earlier ingest stored.
+    Before,
+    /// What was decoded just now.
+    Now(Samples),
+}
+
+fn missing(row: &mut StimulusRow, why: &str) {
     row.status = MISSING.into();
-    row.reason = Some("it is not in the raw folder".into());
+    row.reason = Some(why.into());
 }
 
 fn rejected(row: &mut StimulusRow, why: &Error) {
@@ -186,15 +253,15 @@ fn rejected(row: &mut StimulusRow, why: &Error) {
 /// Whether an earlier row describes what would be stored again now.
 fn same(old: &StimulusRow, row: &StimulusRow) -> bool {
     old.status == OK
-        && old.kind == row.kind
+        && (&old.kind, &old.tree) == (&row.kind, &row.tree)
         && old.sha256 == row.sha256
         && (&old.recipe_hash, &old.version) == (&row.recipe_hash, &row.version)
 }
 
 /// A channel asked for must be there.
-fn one_of(file: &Path, channel: Option<usize>, channels: usize) -> Result<()> {
+fn one_of(file: &Path, channel: Option<u32>, channels: usize) -> Result<()> {
     match channel {
-        Some(channel) if channel > channels => Err(Error::Empty(format!(
+        Some(channel) if channel as usize > channels => Err(Error::Empty(format!(
             "{}: expected a channel {channel}, found {channels} channels",
             file.display()
         ))),
@@ -204,33 +271,17 @@ fn one_of(file: &Path, channel: Option<usize>, channels: usize) -> Result<()> {
 
 /// Decodes a sound, mono at 16 kHz.
 pub(crate) fn samples(place: &Place) -> Result<Samples> {
-    let Place::File(file, channel) = place else {
-        return Err(Error::Empty("the sound is not on disk".into()));
+    let (file, decoded) = match place {
+        Place::Missing(why) => return Err(Error::Empty(why.clone())),
+        Place::File(file, channel) => (file, from_file(file, *channel)?),
+        Place::Array {
+            file,
+            tree,
+            channel,
+            ..
+        } => (file, from_array(file, tree, *channel)?),
     };
-    let info = audio::probe(file)?;
-    one_of(file, *channel, info.channels)?;
-    let given = channel.map_or(info.channels, |_| 1);
-    let mut converter = ToMono16k::new(info.sfreq, given)?;
-    let mut failed = None;
-    let mut picked = Vec::new();
-    let decoded = audio::decode(file, |block| {
-        if failed.is_some() {
-            return;
-        }
-        let pushed = match channel {
-            None => converter.push(block),
-            Some(channel) => {
-                picked.clear();
-                picked.extend(block.iter().skip(channel - 1).step_by(info.channels));
-                converter.push(&picked)
-            }
-        };
-        failed = pushed.err();
-    })?;
-    if let Some(e) = failed {
-        return Err(e.into());
-    }
-    let mono = converter.finish()?;
+    let mono = &decoded.mono;
     if mono.is_empty() {
         return Err(Error::Empty(format!(
             "{}: the sound has no samples",
@@ -243,6 +294,34 @@ pub(crate) fn samples(place: &Place) -> Result<Samples> {
             file.display()
         )));
     }
+    Ok(decoded)
+}
+
+fn from_file(file: &Path, channel: Option<u32>) -> Result<Samples> {
+    let info = audio::probe(file)?;
+    one_of(file, channel, info.channels)?;
+    let given = channel.map_or(info.channels, |_| 1);
+    let mut converter = ToMono16k::new(info.sfreq, given)?;
+    let mut failed = None;
+    let mut picked = Vec::new();
+    let decoded = audio::decode(file, |block| {
+        if failed.is_some() {
+            return;
+        }
+        let pushed = match channel {
+            None => converter.push(block),
+            Some(channel) => {
+                let first = (channel as usize).saturating_sub(1);
+                picked.clear();
+                picked.extend(block.iter().skip(first).step_by(info.channels));
+                converter.push(&picked)
+            }
+        };
+        failed = pushed.err();
+    })?;
+    if let Some(e) = failed {
+        return Err(e.into());
+    }
     let notes: Vec<String> = decoded
         .diagnostics
         .iter()
@@ -250,10 +329,36 @@ pub(crate) fn samples(place: &Place) -> Result<Samples> {
         .map(|d| format!("{}: {}", d.code, d.message))
         .collect();
     Ok(Samples {
-        mono,
+        mono: converter.finish()?,
         sfreq: f64::from(info.sfreq),
         notes: (!notes.is_empty()).then(|| notes.join("; ")),
     })
+}
+
+fn from_array(file: &Path, tree: &str, channel: Option<u32>) -> Result<Samples> {
+    let sound = open_sound(file, tree)?;
+    let sfreq = sound.sfreq();
+    if sfreq.fract() != 0.0 || !(1.0..=f64::from(u32::MAX)).contains(&sfreq) {
+        return Err(Error::Empty(format!(
+            "{}: expected a sound of a whole number of samples a second, found {sfreq} Hz",
+            file.display()
+        )));
+    }
+    let mut converter = ToMono16k::new(sfreq as u32, 1)?;
+    let mut failed = None;
+    sound.decode(channel, |block| {
+        if failed.is_none() {
+            failed = converter.push(block).err();
+        }
+    })?;
+    match failed {
+        Some(e) => Err(e.into()),
+        None => Ok(Samples {
+            mono: converter.finish()?,
+            sfreq,
+            notes: None,
+        }),
+    }
 }
 
 fn write(target: &Path, row: &StimulusRow, mono: &[f32], recipe: &Recipe) -> Result<()> {
@@ -309,25 +414,4 @@ fn write(target: &Path, row: &StimulusRow, mono: &[f32], recipe: &Recipe) -> Res
         }
     }
     writer.commit().map(drop)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_channel_of_a_file_is_named_behind_it() {
-        assert_eq!(channel_of("a/b.wav"), ("a/b.wav", None));
-        assert_eq!(channel_of("a/b.wav#ch2"), ("a/b.wav", Some(2)));
-        assert_eq!(channel_of("a/b.wav#ch12"), ("a/b.wav", Some(12)));
-        for whole in [
-            "a.wav#ch0",
-            "a.wav#ch",
-            "a.wav#ch+1",
-            "a.mat#chorus",
-            "a.mat#x/y",
-        ] {
-            assert_eq!(channel_of(whole), (whole, None));
-        }
-    }
 }

@@ -20,6 +20,9 @@ pub(crate) const MISSING: &str = "missing";
 /// Kind of what has segments in table `audio`.
 pub(crate) const SOUND: &str = "sound";
 
+/// Kind of what cannot be heard.
+pub(crate) const ENVELOPE: &str = "envelope";
+
 /// A row of `stimuli`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StimulusRow {
@@ -35,6 +38,8 @@ pub struct StimulusRow {
     pub content_id: Option<String>,
     /// `sound`, or `envelope`, which has no segments in table `audio`.
     pub kind: String,
+    /// For an array of a file of named arrays: which and how it lies, as JSON.
+    pub tree: Option<String>,
     /// Length in s.
     pub seconds: Option<f64>,
     /// Rate of the file, Hz.
@@ -101,6 +106,7 @@ pub(crate) fn to_batch(rows: &[StimulusRow]) -> Result<RecordBatch> {
         maybe(|r| r.sha256.as_deref()),
         maybe(|r| r.content_id.as_deref()),
         text(|r| &r.kind),
+        maybe(|r| r.tree.as_deref()),
         Arc::new(Float64Array::from_iter(rows.iter().map(|r| r.seconds))),
         Arc::new(Float64Array::from_iter(rows.iter().map(|r| r.sfreq))),
         maybe(|r| r.speaker.as_deref()),
@@ -117,13 +123,14 @@ pub(crate) fn to_batch(rows: &[StimulusRow]) -> Result<RecordBatch> {
 }
 
 /// Columns of text.
-const TEXTS: [&str; 14] = [
+const TEXTS: [&str; 15] = [
     "stimulus_id",
     "dataset",
     "path",
     "sha256",
     "content_id",
     "kind",
+    "tree",
     "speaker",
     "gender",
     "side",
@@ -171,6 +178,7 @@ pub(crate) fn from_batch(batch: &RecordBatch) -> Result<Vec<StimulusRow>> {
                 sha256: get("sha256", i),
                 content_id: get("content_id", i),
                 kind: must("kind", i),
+                tree: get("tree", i),
                 seconds: seconds.is_valid(i).then(|| seconds.value(i)),
                 sfreq: sfreq.is_valid(i).then(|| sfreq.value(i)),
                 speaker: get("speaker", i),
@@ -212,6 +220,7 @@ mod tests {
             sha256: Some("00".into()),
             content_id: None,
             kind: SOUND.into(),
+            tree: Some("{}".into()),
             seconds: Some(12.0),
             sfreq: Some(44_100.0),
             speaker: Some("Ann".into()),
