@@ -23,6 +23,22 @@ const BUILTIN: &[(&str, &str)] = &[
         include_str!("../../../data-manifests/BNCI2014-004.toml"),
     ),
     (
+        "Brennan-NEMAR.toml",
+        include_str!("../../../data-manifests/Brennan-NEMAR.toml"),
+    ),
+    (
+        "Brennan_2018.toml",
+        include_str!("../../../data-manifests/Brennan_2018.toml"),
+    ),
+    (
+        "Broderick-Dryad.toml",
+        include_str!("../../../data-manifests/Broderick-Dryad.toml"),
+    ),
+    (
+        "Broderick_2018.toml",
+        include_str!("../../../data-manifests/Broderick_2018.toml"),
+    ),
+    (
         "CAPSleep.toml",
         include_str!("../../../data-manifests/CAPSleep.toml"),
     ),
@@ -30,6 +46,7 @@ const BUILTIN: &[(&str, &str)] = &[
         "CHB-MIT.toml",
         include_str!("../../../data-manifests/CHB-MIT.toml"),
     ),
+    ("DTU.toml", include_str!("../../../data-manifests/DTU.toml")),
     (
         "EEGMMIDB.toml",
         include_str!("../../../data-manifests/EEGMMIDB.toml"),
@@ -37,6 +54,10 @@ const BUILTIN: &[(&str, &str)] = &[
     (
         "EEGMat.toml",
         include_str!("../../../data-manifests/EEGMat.toml"),
+    ),
+    (
+        "ESAA.toml",
+        include_str!("../../../data-manifests/ESAA.toml"),
     ),
     (
         "FEIS.toml",

@@ -1,11 +1,12 @@
 //! Every simulated corpus by name: what the command line, the demo and the tests choose from.
 
 use crate::{
-    Aad255, BciIv2a, BciIv2b, Cap, ChbMit, Ds004356, EegMat, EegMmidb, Error, Feis, Hgd, Hmc, Kul,
-    LePetitPrince, MadEeg, OpenBmi, Paradigm, Pme4, Result, Tuab, Tuep, Tuev, TwoTalker, bci_iv_2a,
-    bci_iv_2b, bnci2014_001, bnci2014_004, cap, chbmit, ds004356, eegmat, eegmmidb, feis, hgd,
-    hgd_mat, hmc, kul, le_petit_prince, mad_eeg, openbmi, pme4, tuab, tuep, tuev, write_bids,
-    zenodo_4518754,
+    Aad255, BciIv2a, BciIv2b, Brennan, Broderick, Cap, ChbMit, Ds004356, Dtu, EegMat, EegMmidb,
+    Error, Esaa, Feis, Hgd, Hmc, Kul, LePetitPrince, MadEeg, OpenBmi, Paradigm, Pme4, Result, Tuab,
+    Tuep, Tuev, TwoTalker, bci_iv_2a, bci_iv_2b, bnci2014_001, bnci2014_004, brennan,
+    brennan_nemar, broderick, broderick_dryad, cap, chbmit, ds004356, dtu, eegmat, eegmmidb, esaa,
+    feis, hgd, hgd_mat, hmc, kul, le_petit_prince, mad_eeg, openbmi, pme4, tuab, tuep, tuev,
+    write_bids, zenodo_4518754,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -117,6 +118,26 @@ const SIMULATIONS: &[Simulation] = &[
         make: listed!(BciIv2b::default(), bnci2014_004),
     },
     Simulation {
+        name: "Brennan-NEMAR",
+        about: "a story, BIDS",
+        make: fixed!(Brennan::default(), brennan_nemar),
+    },
+    Simulation {
+        name: "Brennan_2018",
+        about: "a story, MATLAB and wav",
+        make: fixed!(Brennan::default(), brennan),
+    },
+    Simulation {
+        name: "Broderick-Dryad",
+        about: "a story and its envelope, MATLAB",
+        make: counted!(Broderick::default(), broderick_dryad),
+    },
+    Simulation {
+        name: "Broderick_2018",
+        about: "a story, BIDS",
+        make: counted!(Broderick::default(), broderick),
+    },
+    Simulation {
         name: "CAPSleep",
         about: "nights with sleep stages, EDF",
         make: fixed!(Cap::default(), cap),
@@ -132,6 +153,11 @@ const SIMULATIONS: &[Simulation] = &[
         make: listed!(Ds004356::default(), ds004356),
     },
     Simulation {
+        name: "DTU",
+        about: "attention to one of two talkers, MATLAB and wav",
+        make: counted!(Dtu::default(), dtu),
+    },
+    Simulation {
         name: "EEGMat",
         about: "mental arithmetic and rest, EDF",
         make: counted!(EegMat::default(), eegmat),
@@ -140,6 +166,11 @@ const SIMULATIONS: &[Simulation] = &[
         name: "EEGMMIDB",
         about: "executed and imagined movement, EDF+",
         make: counted!(EegMmidb::default(), eegmmidb),
+    },
+    Simulation {
+        name: "ESAA",
+        about: "attention to one of two talkers, MATLAB and wav",
+        make: fixed!(Esaa::default(), esaa),
     },
     Simulation {
         name: "FEIS",

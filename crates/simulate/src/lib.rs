@@ -10,7 +10,8 @@
 //! - [`chbmit`], [`hmc`], [`cap`]: the same in plain EDF, with the faults of the real files.
 //! - [`eegmat`], [`eegmmidb`], [`tuab`], [`tuep`], [`tuev`]: miniatures of real corpora in which
 //!   every sample is known.
-//! - [`kul`]: corpora of EEG and sound, with the response to the attended sound in the EEG.
+//! - [`kul`], [`dtu`], [`esaa`], [`broderick`], [`broderick_dryad`],
+//!   [`brennan`], [`brennan_nemar`]: corpora of EEG and sound, with the response to the attended sound in the EEG.
 //! - [`simulations`]: all of these by the name of the data set.
 //! - [`bench_bids`], [`bench_recording`]: large recordings for measurements of speed.
 //!
@@ -48,15 +49,19 @@ mod bci_iv_2b;
 mod bench;
 mod bids;
 mod bnci;
+mod brennan;
+mod broderick;
 mod cap;
 mod catalog;
 mod chbmit;
 mod config;
 mod ds004356;
+mod dtu;
 mod eeg;
 mod eegmat;
 mod eegmmidb;
 mod error;
+mod esaa;
 mod feis;
 mod files;
 mod graz;
@@ -93,14 +98,18 @@ pub use bci_iv_2a::{BciIv2a, bci_iv_2a};
 pub use bci_iv_2b::{BciIv2b, bci_iv_2b};
 pub use bench::{bench_bids, bench_recording};
 pub use bnci::{bnci2014_001, bnci2014_004};
+pub use brennan::{Brennan, brennan, brennan_nemar};
+pub use broderick::{Broderick, broderick, broderick_dryad};
 pub use cap::{Cap, cap};
 pub use catalog::{Choice, Simulation, simulation, simulations};
 pub use chbmit::{ChbMit, chbmit};
 pub use config::TwoTalker;
 pub use ds004356::{Ds004356, ds004356};
+pub use dtu::{Dtu, dtu};
 pub use eegmat::{EegMat, eegmat};
 pub use eegmmidb::{EegMmidb, eegmmidb};
 pub use error::{Error, Result};
+pub use esaa::{Esaa, esaa};
 pub use feis::{Feis, feis};
 pub use hgd::{Hgd, hgd, hgd_mat};
 pub use hmc::{Hmc, hmc};
