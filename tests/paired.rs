@@ -232,3 +232,16 @@ fn envelope(sound: &PlantedSound) -> Vec<f64> {
         })
         .collect()
 }
+
+/// Epochs left out over all recordings, by reason; those of none are left out.
+pub(crate) fn dropped(scratch: &Scratch) -> Vec<(String, i64)> {
+    let rows = scratch.sql(
+        "SELECT d['reason'] AS reason, sum(d['epochs']) AS epochs \
+         FROM (SELECT unnest(dropped) AS d FROM recordings) GROUP BY 1 ORDER BY 1",
+    );
+    let rows = rows.iter().map(|r| {
+        let reason = r["reason"].as_str().unwrap().to_owned();
+        (reason, r["epochs"].as_i64().unwrap())
+    });
+    rows.filter(|(_, epochs)| *epochs > 0).collect()
+}

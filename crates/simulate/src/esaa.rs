@@ -87,7 +87,7 @@ pub struct Esaa {
 }
 
 /// Writes the miniature to `out`, which must not exist or be empty. The label is the side: 0 left.
-/// Trials with poor answers are not among those planted: they are left out.
+/// Trials with poor answers are not among those planted: they are left out. Their sounds are.
 ///
 /// # Errors
 /// A target that is not empty, or a file system that refuses.
@@ -125,12 +125,6 @@ pub fn esaa(cfg: &Esaa, out: &Path) -> Result<PlantedListening> {
         write(&staging, &made, file)?;
         recordings.push(made);
     }
-    // Not every sound is attended or not in a trial that is used.
-    let used = |s: &PlantedSound| {
-        let mut heard = recordings.iter().flat_map(|r| r.heard.iter().flatten());
-        heard.any(|h| h.stimulus == s.stimulus)
-    };
-    sounds.retain(used);
     staging.write("__MACOSX/S1/._S1.mat", "not a recording")?;
     staging.write("readme.txt", "simulated\n")?;
     staging.commit()?;
