@@ -171,7 +171,7 @@ fn segments_of_the_real_times_are_as_long_as_their_sounds() {
         57.541, 60.845, 63.259, 69.989, 66.273, 63.778, 62.897, 57.311, 57.226, 61.270, 56.170,
         46.983,
     ];
-    for subject in ["S01", "S02", "S03", "S05"] {
+    for subject in ["S01", "S02", "S03", "S04", "S05"] {
         let tree = mmpipe_trees::open(&folder.join(format!("{subject}.mat"))).unwrap();
         let numbers = |place: &str| {
             let var = mmpipe_trees::select(tree.as_ref(), place)

@@ -164,3 +164,31 @@ fn a_story_that_is_missing_leaves_its_trial_with_the_other() {
     );
     assert_eq!(found, [json!({ "role": "unattended" })]);
 }
+
+/// `fixtures/dtu_S1.mat` has the MATLAB table itself, by another writer.
+#[test]
+fn the_matlab_table_of_the_raw_file_is_read() {
+    let (scratch, _) = simulated(1);
+    let eeg = scratch.path("raw/EEG");
+    std::fs::remove_file(eeg.join("expinfo_S1.mat")).unwrap();
+    let fixture =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/dtu_S1.mat");
+    std::fs::copy(fixture, eeg.join("S1.mat")).unwrap();
+    let report = ingest(&scratch);
+    assert_eq!(report["recordings"][0]["status"], "ok", "{report:#}");
+    assert_eq!(dropped(&scratch)[0], ("one talker only".to_owned(), 2));
+    let found = scratch.sql(
+        "SELECT trial, epoch, label, s['stimulus_id'] AS id, s['side'] AS side \
+         FROM (SELECT trial, epoch, label, unnest(stimuli) AS s FROM eeg) \
+         WHERE s['role'] = 'attended' ORDER BY trial, epoch",
+    );
+    let row = |trial: i32, epoch: i32, label: i32, name: &str, side: &str| json!({ "trial": trial, "epoch": epoch, "label": label, "id": format!("DTU/AUDIO/{name}.wav"), "side": side });
+    let (woman, man) = ("marianne_story1_trial_1", "aske_story1_trial_2");
+    let want = [
+        row(1, 0, 0, woman, "left"),
+        row(1, 1, 0, woman, "left"),
+        row(3, 0, 1, man, "right"),
+        row(3, 1, 1, man, "right"),
+    ];
+    assert_eq!(found, want);
+}
