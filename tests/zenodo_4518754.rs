@@ -1,5 +1,6 @@
 //! Zenodo 4518754, from Curry 7 files to epochs with two talkers.
 
+use mmpipe_eval::attention::{Favoured, Options, Preference, Trial};
 use mmpipe_simulate::{Aad255, PlantedSessions, zenodo_4518754};
 use serde_json::{Value, json};
 
@@ -144,6 +145,20 @@ fn curry_spellings_become_names_and_extra_channels_are_dropped() {
 }
 
 #[test]
+fn subjects_in_tar_gz_archives_are_unpacked() {
+    let counts = "SELECT subject, run, label, count(*) AS epochs, sum(array_length(stimuli)) AS sounds \
+                  FROM eeg GROUP BY 1, 2, 3 ORDER BY 1, 2";
+    let (folder, ..) = ingested(&Aad255::default());
+    let cfg = Aad255 {
+        packed: true,
+        ..Aad255::default()
+    };
+    let (packed, _, report) = ingested(&cfg);
+    assert!(packed.path("raw/S0.tar.gz").is_file());
+    assert_eq!(packed.sql(counts), folder.sql(counts), "{report:#}");
+}
+
+#[test]
 fn a_change_before_the_train_of_triggers_is_not_the_start_and_none_is_no_trial() {
     let cfg = Aad255::default();
     let scratch = Scratch::new();
@@ -173,4 +188,88 @@ fn a_change_before_the_train_of_triggers_is_not_the_start_and_none_is_no_trial()
         dropped,
         [json!({ "run": "1R", "reason": "no trigger, so when the sound started is not known" })]
     );
+}
+
+/// Rate at which the check below decodes, Hz.
+const RATE: f64 = 50.0;
+
+/// The mean of each `n` values.
+fn every(n: usize, x: impl Iterator<Item = f64>) -> Vec<f64> {
+    let x: Vec<f64> = x.collect();
+    let mean = |part: &[f64]| part.iter().sum::<f64>() / n as f64;
+    x.chunks_exact(n).map(mean).collect()
+}
+
+fn numbers(list: &Value) -> impl Iterator<Item = f64> + '_ {
+    list.as_array().unwrap().iter().map(|v| v.as_f64().unwrap())
+}
+
+/// What the lake says of the two streams: for each file, EEG of 16 electrodes, and the envelopes
+/// of the one that the manifest calls attended and of the other.
+fn asked(scratch: &Scratch, planted: &PlantedSessions) -> Vec<(String, Trial)> {
+    let segments = scratch.sql("SELECT stimulus_id, segment, peak, samples FROM audio");
+    let envelope = |id: &str, segment: i64| {
+        let row = segments
+            .iter()
+            .find(|s| s["stimulus_id"] == id && s["segment"] == segment)
+            .unwrap();
+        let peak = row["peak"].as_f64().unwrap();
+        every(320, numbers(&row["samples"]).map(|x| (peak * x).abs()))
+            .into_iter()
+            .map(|x| x.powf(0.6))
+    };
+    planted
+        .recordings
+        .iter()
+        .map(|made| {
+            let rows = scratch.sql(&format!(
+                "SELECT epoch, array_slice(eeg, 1, 16) AS eeg FROM eeg e \
+                 JOIN recordings r ON r.recording_id = e.recording_id WHERE r.path = '{}' ORDER BY epoch",
+                made.path
+            ));
+            let mut eeg = vec![Vec::new(); 16];
+            for row in &rows {
+                for (channel, x) in eeg.iter_mut().zip(row["eeg"].as_array().unwrap()) {
+                    channel.extend(every(4, numbers(x)));
+                }
+            }
+            let sounds = heard(scratch, &made.path);
+            let stream = |role: &str| -> Vec<f64> {
+                let of = sounds.iter().filter(|s| s.role == role);
+                of.flat_map(|s| envelope(&s.stimulus_id, s.segment)).collect()
+            };
+            let trial = Trial {
+                name: made.path.clone(),
+                eeg,
+                streams: vec![stream("attended"), stream("unattended")],
+                attended: 0,
+            };
+            (made.subject.clone(), trial)
+        })
+        .collect()
+}
+
+/// The conflict of the sources about which track was attended: two decoders, one taught each
+/// stream, tell which one the EEG follows, without taking the manifest's word for it.
+#[test]
+fn the_check_that_the_manifest_names_decides_which_track_was_attended() {
+    for (exchanged, favoured) in [(false, Favoured::First), (true, Favoured::Second)] {
+        let cfg = Aad255 {
+            subjects: vec![0, 1],
+            sfreq: 200,
+            exchanged,
+            ..Aad255::default()
+        };
+        let (scratch, planted, _) = ingested(&cfg);
+        let asked = asked(&scratch, &planted);
+        let mut check = Preference::new(Options::new(RATE));
+        for subject in ["0", "1"] {
+            let own = asked.iter().filter(|(s, _)| s == subject);
+            let trials: Vec<Trial> = own.map(|(_, t)| t.clone()).collect();
+            assert_eq!(trials.len(), 4);
+            check.add(subject, &trials).unwrap();
+        }
+        let verdict = check.verdict(0.05).unwrap();
+        assert_eq!(verdict.favoured, favoured, "{verdict:#?}");
+    }
 }

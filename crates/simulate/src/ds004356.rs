@@ -83,8 +83,8 @@ pub fn ds004356(cfg: &Ds004356, out: &Path) -> Result<PlantedSessions> {
     if !(1..=CLICK).contains(&cfg.clips) {
         return Err(Error::config("clips", "1 to 12", cfg.clips));
     }
-    if !(cfg.drift_ppm.abs() <= 1e5) {
-        return Err(Error::config("drift_ppm", "at most 100,000", cfg.drift_ppm));
+    if !cfg.drift_ppm.is_finite() || cfg.drift_ppm.abs() > 9000.0 {
+        return Err(Error::config("drift_ppm", "at most 9000", cfg.drift_ppm));
     }
     let staging = Staging::new(out)?;
     let listener = Listener::new(&LABELS, SFREQ);

@@ -5,6 +5,7 @@ mod labels;
 
 use crate::files::Staging;
 use crate::hearing::{Listener, Playing};
+use crate::packed::tar_gz;
 use crate::random::stream;
 use crate::sessions::{PlantedSession, PlantedSessions, PlantedTrial};
 use crate::speech::{Voice, synthesise};
@@ -45,6 +46,8 @@ pub struct Aad255 {
     pub blocked: bool,
     /// Whether the brain answers to the track that the loader calls ignored.
     pub exchanged: bool,
+    /// Whether each subject is an archive, `S0.tar.gz` with `S0/S0/...` in it, as published.
+    pub packed: bool,
     /// Seed.
     pub seed: u64,
 }
@@ -56,12 +59,13 @@ impl Default for Aad255 {
             sfreq: 250,
             blocked: false,
             exchanged: false,
+            packed: false,
             seed: 0,
         }
     }
 }
 
-/// Writes the miniature to `out`, which must not exist or be empty; nothing is packed. The trial of
+/// Writes the miniature to `out`, which must not exist or be empty. The trial of
 /// a planted recording goes from the first trigger to the end of the sound; its class is the side.
 ///
 /// # Errors
@@ -87,6 +91,7 @@ pub fn zenodo_4518754(cfg: &Aad255, out: &Path) -> Result<PlantedSessions> {
     staging.write("misc/eeg255ch_locs.csv", "Channel Name,Theta,Phi\nCz,0,0\n")?;
     let mut recordings = Vec::new();
     for &subject in &cfg.subjects {
+        let mut members = Vec::new();
         for (file, (part, side, attended)) in FILES.into_iter().enumerate() {
             let mut eeg = noise(cfg, &[subject, file]);
             for ((of, track), response) in &responses {
@@ -109,8 +114,20 @@ pub fn zenodo_4518754(cfg: &Aad255, out: &Path) -> Result<PlantedSessions> {
                 .flatten()
                 .for_each(|x| *x = f64::from(*x as f32));
             let stem = format!("S{subject}/S{subject}_AAD_{part}{side}");
-            write(cfg, &staging, &stem, &eeg)?;
+            members.extend(files(cfg, &stem, &eeg));
             recordings.push(planted(cfg, subject, &stem, (part, side), eeg));
+        }
+        if cfg.packed {
+            // The archive holds a folder of its own name in a folder of its own name.
+            let inner = members.into_iter();
+            let inner: Vec<_> = inner
+                .map(|(name, bytes)| (format!("S{subject}/{name}"), bytes))
+                .collect();
+            staging.write(&format!("S{subject}.tar.gz"), tar_gz(&inner))?;
+        } else {
+            for (name, bytes) in members {
+                staging.write(&name, bytes)?;
+            }
         }
     }
     staging.commit()?;
@@ -161,7 +178,7 @@ fn noise(cfg: &Aad255, index: &[usize]) -> Vec<Vec<f64>> {
 }
 
 /// The four files of a Curry 7 recording: 253 electrodes, two others and the triggers.
-fn write(cfg: &Aad255, staging: &Staging, stem: &str, eeg: &[Vec<f64>]) -> Result<()> {
+fn files(cfg: &Aad255, stem: &str, eeg: &[Vec<f64>]) -> [(String, Vec<u8>); 4] {
     let n = eeg.first().map_or(0, Vec::len);
     let other = |c: usize| move |t: usize| ((t * (c + 3)) % 17) as f32 - 8.0;
     let trigger = |t: usize| {
@@ -182,7 +199,6 @@ fn write(cfg: &Aad255, staging: &Staging, stem: &str, eeg: &[Vec<f64>]) -> Resul
     } else {
         (0..n).for_each(|t| data.extend((0..channels).flat_map(|c| value(c, t).to_le_bytes())));
     }
-    staging.write(&format!("{stem}.dat"), data)?;
     let order = if cfg.blocked { "CHAN" } else { "SAMP" };
     let mut head = format!(
         "DATA_PARAMETERS START\n   NumSamples           =  {n}\n   NumChannels          =  {channels}\n   \
@@ -210,10 +226,11 @@ fn write(cfg: &Aad255, staging: &Staging, stem: &str, eeg: &[Vec<f64>]) -> Resul
             list.join("\n")
         );
     }
-    staging.write(&format!("{stem}.dap"), head)?;
-    staging.write(&format!("{stem}.rs3"), names)?;
-    staging.write(
-        &format!("{stem}.ceo"),
-        "NUMBER_LIST START_LIST\t# Do not edit!\nNUMBER_LIST END_LIST\n",
-    )
+    let events = "NUMBER_LIST START_LIST\t# Do not edit!\nNUMBER_LIST END_LIST\n";
+    [
+        (format!("{stem}.dat"), data),
+        (format!("{stem}.dap"), head.into_bytes()),
+        (format!("{stem}.rs3"), names.into_bytes()),
+        (format!("{stem}.ceo"), events.into()),
+    ]
 }
