@@ -65,9 +65,9 @@ fn feis_in_miniature() {
         found,
         [
             r#""heard speech" "speech" false 16 4 16"#,
-            r#""imagined speech" null false 16 4 null"#,
-            r#""rest" null true 16 0 null"#,
-            r#""spoken speech" null false 16 4 null"#,
+            r#""imagined speech" null false 16 4 0"#,
+            r#""rest" null true 16 0 0"#,
+            r#""spoken speech" null false 16 4 0"#,
         ]
     );
     let dropped = scratch.sql(
