@@ -3,7 +3,7 @@
 use mmpipe_simulate::{Ds004356, PlantedSessions, ds004356};
 use serde_json::{Value, json};
 
-use crate::heard::heard;
+use crate::heard::{heard, segments_agree};
 use crate::planted::{every_second_is_accounted_for, samples_agree};
 use crate::support::Scratch;
 
@@ -96,6 +96,32 @@ fn trials_are_cut_by_sample_and_not_by_onset_because_the_clocks_differ() {
         let by_onset = 0.8125 + 4.5 * trial as f64 + 2.0 * row["epoch"].as_f64().unwrap();
         assert!(trial < 2 || (onset - by_onset).abs() > 0.02, "{row}");
     }
+}
+
+#[test]
+fn the_sound_of_an_epoch_is_where_the_drifting_clocks_have_it() {
+    let (scratch, planted, _) = ingested(&one());
+    for sound in heard(&scratch, &planted.recordings[0].path) {
+        assert_eq!(sound.segment, sound.epoch);
+        let id = sound.stimulus_id;
+        let file = id
+            .strip_prefix("ds004356/")
+            .unwrap()
+            .split('@')
+            .next()
+            .unwrap();
+        // 2 s of the slow clock are 1.995 s of the sound.
+        let start = |k: usize| (k as f64 * 32_000.0 / 1.0025).round() as usize;
+        segments_agree(&scratch, &id, &scratch.path("raw").join(file), None, start);
+    }
+    // One grid of segments a sound, however many heard it.
+    let both = Ds004356 {
+        subjects: vec![1, 2],
+        ..Ds004356::default()
+    };
+    let (scratch, ..) = ingested(&both);
+    let stored = scratch.sql("SELECT count(DISTINCT stimulus_id) AS grids FROM audio");
+    assert_eq!(stored, [json!({ "grids": 2 })]);
 }
 
 #[test]
