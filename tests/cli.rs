@@ -2,9 +2,9 @@
 
 use crate::support::Scratch;
 
-const COMMANDS: [&str; 12] = [
-    "datasets", "inspect", "ingest", "sql", "split", "audit", "train", "evaluate", "report",
-    "simulate", "config", "demo",
+const COMMANDS: [&str; 13] = [
+    "datasets", "fetch", "inspect", "ingest", "sql", "split", "audit", "train", "evaluate",
+    "report", "simulate", "config", "demo",
 ];
 
 #[test]

@@ -16,6 +16,7 @@ mod ds004356;
 mod dtu;
 mod esaa;
 mod feis;
+mod fetch;
 mod heard;
 mod hgd;
 mod hmc_sleep;

@@ -58,6 +58,8 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// List the data sets that have a manifest: expected against found
     Datasets(DatasetsArgs),
+    /// Download an open data set from its publisher, every file checked
+    Fetch(FetchArgs),
     /// Look into one raw file: header, channels, events, a look at the signal
     Inspect(InspectArgs),
     /// Read a raw data set into the lake: filter, resample, cut, normalise, write shards
@@ -97,6 +99,41 @@ pub(crate) enum DatasetsAction {
         /// Name or alias of the data set
         name: String,
     },
+}
+
+/// `mmpipe fetch`
+#[derive(Debug, Args)]
+pub(crate) struct FetchArgs {
+    /// Data set to download
+    #[arg(long, value_name = "NAME", required_unless_present = "list")]
+    pub(crate) dataset: Option<String>,
+    /// Folder to bring it to; what is there of it is kept, checked and completed
+    #[arg(long, value_name = "DIR", required_unless_present = "list")]
+    pub(crate) out: Option<PathBuf>,
+    /// List the data sets: where from, on what terms
+    #[arg(long, conflicts_with_all = ["dataset", "out", "dry_run"])]
+    pub(crate) list: bool,
+    /// Print the files, their sizes and the total, and bring nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// With --dry-run: plan from the table that is built in, and ask nobody
+    #[arg(long, requires = "dry_run")]
+    pub(crate) offline: bool,
+    /// Only these subjects, as the file names write them (comma-separated)
+    #[arg(long, value_delimiter = ',', value_name = "ID,..")]
+    pub(crate) subjects: Option<Vec<String>>,
+    /// Files at a time
+    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) jobs: u16,
+    /// How often a file is asked for again after a failure that may pass
+    #[arg(long, default_value_t = 6, value_name = "N")]
+    pub(crate) retries: u32,
+    /// Read the files that were checked earlier again
+    #[arg(long)]
+    pub(crate) verify: bool,
+    /// Ask this server for everything: https://HOST/PATH becomes URL/HOST/PATH
+    #[arg(long, env = "MMPIPE_MIRROR", value_name = "URL")]
+    pub(crate) mirror: Option<String>,
 }
 
 /// `mmpipe inspect`

@@ -12,6 +12,23 @@ pub(crate) struct Bar(ProgressBar);
 impl Bar {
     /// A bar over `len` steps, hidden when quiet or when standard error is not a terminal.
     pub(crate) fn new(len: u64, what: impl Into<Cow<'static, str>>, quiet: bool) -> Self {
+        let template = "{prefix:>12} {bar:28} {pos}/{len} [{elapsed_precise}<{eta}] {msg}";
+        Self::with_template(len, what, quiet, template)
+    }
+
+    /// A bar over `len` bytes, with the rate and the time left.
+    pub(crate) fn bytes(len: u64, what: impl Into<Cow<'static, str>>, quiet: bool) -> Self {
+        let template = "{prefix:>12} {bar:28} {binary_bytes}/{binary_total_bytes} \
+            {binary_bytes_per_sec} [{elapsed_precise}<{eta}] {msg}";
+        Self::with_template(len, what, quiet, template)
+    }
+
+    fn with_template(
+        len: u64,
+        what: impl Into<Cow<'static, str>>,
+        quiet: bool,
+        template: &str,
+    ) -> Self {
         let bar = ProgressBar::new(len);
         let shown = !quiet && std::io::stderr().is_terminal();
         bar.set_draw_target(if shown {
@@ -19,9 +36,7 @@ impl Bar {
         } else {
             ProgressDrawTarget::hidden()
         });
-        if let Ok(style) = ProgressStyle::with_template(
-            "{prefix:>12} {bar:28} {pos}/{len} [{elapsed_precise}<{eta}] {msg}",
-        ) {
+        if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
         bar.set_prefix(what);

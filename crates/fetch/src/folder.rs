@@ -36,6 +36,10 @@ pub(crate) struct PartNote {
     pub(crate) digest: Option<String>,
     /// A strong ETag or a date, to ask for the rest of the same file.
     pub(crate) validator: Option<String>,
+    /// Bytes that were synced to the disk. Those after them may be lost or zero after a power
+    /// failure, which a checksum finds; where there is none they are not believed.
+    #[serde(default)]
+    pub(crate) synced: u64,
 }
 
 /// A folder of data with our own folder in it.

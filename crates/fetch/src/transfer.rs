@@ -17,6 +17,8 @@ use crate::sniff;
 
 /// Bytes moved at a time.
 const CHUNK: usize = 256 << 10;
+/// Bytes after which a part without a checksum is synced.
+const SYNC: u64 = 64 << 20;
 /// New bytes after which failures are counted from none again.
 const GAIN: u64 = 1 << 20;
 /// Whole files with a wrong checksum that are thrown away before we give up.
@@ -43,6 +45,18 @@ struct Part {
 
 fn local(what: &str) -> impl FnOnce(io::Error) -> Failure {
     move |e| Failure::Local(format!("{what}: {e}"))
+}
+
+/// What stands in the way of one file alone does not end the run.
+fn in_the_way(e: io::Error) -> Failure {
+    use ErrorKind as K;
+    let why = format!("the file could not be put in its place: {e}");
+    match e.kind() {
+        K::NotADirectory | K::IsADirectory | K::AlreadyExists | K::InvalidFilename => {
+            Failure::Lasting(why)
+        }
+        _ => Failure::Local(why),
+    }
 }
 
 impl Transfer<'_> {
@@ -168,7 +182,7 @@ impl Transfer<'_> {
             path: wanted.path.as_str().to_owned(),
             size: wanted.size,
             digest: wanted.digest.map(|d| d.to_string()),
-            validator: None,
+            ..PartNote::default()
         };
         let note = self.folder.note(&wanted.path).filter(|n| {
             (wanted.size.is_none() || n.size == wanted.size)
@@ -183,14 +197,19 @@ impl Transfer<'_> {
             mismatches: 0,
             file: file.try_clone()?,
         };
-        let longer = wanted.size.is_some_and(|s| part.len > s);
-        if note.is_none() || longer {
-            part.file.set_len(0)?;
-            part.len = 0;
-        } else {
-            file.seek(SeekFrom::Start(0))?;
-            hash(&mut file, &mut part.hasher, part.len)?;
+        let believed = match (&note, wanted.digest) {
+            (None, _) => 0,
+            (Some(_), Some(_)) => part.len,
+            (Some(note), None) => part.len.min(note.synced),
+        };
+        let longer = wanted.size.is_some_and(|s| believed > s);
+        let believed = if longer { 0 } else { believed };
+        if believed < part.len {
+            part.file.set_len(believed)?;
+            part.len = believed;
         }
+        file.rewind()?;
+        hash(&mut file, &mut part.hasher, part.len)?;
         part.file.seek(SeekFrom::Start(part.len))?;
         Ok(part)
     }
@@ -205,7 +224,20 @@ impl Transfer<'_> {
         part.hasher = Hasher::like(wanted.digest);
         part.note.size = wanted.size;
         part.note.validator = None;
+        part.note.synced = 0;
         Ok(())
+    }
+
+    /// Makes the bytes of a part last, where no checksum would find them lost.
+    fn keep(&self, part: &mut Part, wanted: &Wanted) -> Result<(), Failure> {
+        if wanted.digest.is_some() {
+            return Ok(());
+        }
+        let kept = part.file.sync_data().and_then(|()| {
+            part.note.synced = part.len;
+            self.folder.write_note(&wanted.path, &part.note)
+        });
+        kept.map_err(local("the part could not be synced"))
     }
 
     /// One request and what comes of it. Bytes that came stay, unless they are wrong.
@@ -216,7 +248,11 @@ impl Transfer<'_> {
         let mut headers = Vec::new();
         if part.len > 0 {
             headers.push((header::RANGE, format!("bytes={}-", part.len)));
-            if let Some(validator) = &part.note.validator {
+            // A checksum tells more than the name of a version, which servers of one host may not
+            // agree on.
+            if let Some(validator) = &part.note.validator
+                && wanted.digest.is_none()
+            {
                 headers.push((header::IF_RANGE, validator.clone()));
             }
         }
@@ -242,7 +278,11 @@ impl Transfer<'_> {
         self.folder
             .write_note(&wanted.path, &part.note)
             .map_err(local("the note of the part could not be written"))?;
-        self.pour(answer, part, wanted)
+        let poured = self.pour(answer, part, wanted);
+        if !matches!(poured, Ok(()) | Err(Failure::Local(_))) {
+            self.keep(part, wanted)?;
+        }
+        poured
     }
 
     /// What the status means; a part that does not fit the answer is thrown away.
@@ -253,12 +293,9 @@ impl Transfer<'_> {
             200 => Ok(()),
             206 => {
                 let (start, total) = answer.range().unwrap_or((u64::MAX, None));
-                let other = validator(answer).is_some_and(|v| {
-                    part.note
-                        .validator
-                        .as_ref()
-                        .is_some_and(|noted| *noted != v)
-                });
+                let noted = part.note.validator.as_ref();
+                let other = wanted.digest.is_none()
+                    && validator(answer).is_some_and(|v| noted.is_some_and(|n| *n != v));
                 let fits = |t: u64| part.note.size.is_none_or(|s| s == t);
                 if start == part.len && total.is_none_or(fits) && !other {
                     return Ok(());
@@ -316,6 +353,9 @@ impl Transfer<'_> {
             part.hasher.update(bytes);
             part.len += n as u64;
             self.progress.moved(i64::try_from(n).unwrap_or(0));
+            if part.len - part.note.synced >= SYNC {
+                self.keep(part, wanted)?;
+            }
         }
         match part.note.size {
             Some(size) if part.len < size => Err(Failure::passing(format!(
@@ -363,12 +403,11 @@ impl Transfer<'_> {
 
     /// Syncs, renames, and writes the receipt.
     fn finish(&self, part: &Part, wanted: &Wanted, digest: Digest) -> Result<(), Failure> {
-        let done = part
-            .file
-            .sync_all()
-            .and_then(|()| self.folder.place(&wanted.path))
-            .and_then(|()| self.folder.record(&wanted.path, digest));
-        done.map_err(local("the file could not be put in its place"))
+        let synced = part.file.sync_all();
+        synced.map_err(local("the part could not be synced"))?;
+        self.folder.place(&wanted.path).map_err(in_the_way)?;
+        let recorded = self.folder.record(&wanted.path, digest);
+        recorded.map_err(local("the receipt could not be written"))
     }
 }
 

@@ -7,6 +7,7 @@ mod config;
 mod datasets;
 mod demo;
 mod evaluate;
+mod fetch;
 mod ingest;
 mod inspect;
 mod report;
@@ -53,6 +54,7 @@ pub(crate) fn run(cli: Cli) -> Result<Status> {
     let ctx = Context::new(cli.global)?;
     match cli.command {
         Command::Datasets(args) => datasets::run(&ctx, &args),
+        Command::Fetch(args) => fetch::run(&ctx, &args),
         Command::Inspect(args) => inspect::run(&ctx, &args),
         Command::Ingest(args) => ingest::run(&ctx, &args),
         Command::Sql(args) => sql::run(&ctx, &args),

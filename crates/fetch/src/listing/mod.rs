@@ -141,21 +141,26 @@ fn join(mut listing: Listing, name: Option<&str>) -> Result<Listing> {
     };
     let table: Table = table(name)?;
     let mut seen = std::collections::HashSet::new();
+    let mut newer = Vec::new();
     for file in &mut listing.files {
         let Some(row) = file.path.as_deref().and_then(|p| table.get(p)) else {
             continue;
         };
         seen.insert(row.path.clone());
         match file.size {
-            Some(size) if size != row.size => listing.notes.push(format!(
-                "{}: the publisher has {size} bytes and {} has {}: a newer version, checked by what the publisher lists",
-                row.path, table.about, row.size
-            )),
+            Some(size) if size != row.size => newer.push(row.path.as_str()),
             _ => {
                 file.size = Some(row.size);
                 file.digest = Some(row.digest);
             }
         }
+    }
+    if let Some(first) = newer.first() {
+        listing.notes.push(format!(
+            "{} files differ in size from {}, as {first}: newer ones, checked by what the publisher lists",
+            newer.len(),
+            table.about
+        ));
     }
     let gone: Vec<&str> = table
         .files

@@ -5,7 +5,7 @@ use std::fs;
 use mmpipe_fetch::{Client, Error, Filter, Here, Options, Status, fetch, plan};
 
 use crate::server::{Act, Server};
-use crate::support::{Quiet, brought, data, failed, planned, row, run, settings, summed};
+use crate::support::{Quiet, brought, data, failed, planned, row, run, settings, sha256, summed};
 
 #[test]
 fn files_that_are_there_are_checked_and_wrong_ones_replaced() {
@@ -107,12 +107,33 @@ fn a_folder_in_a_files_place_is_left_alone() {
 }
 
 #[test]
+fn a_file_in_a_folders_place_fails_that_file_alone() {
+    let (server, dir) = (Server::start(), tempfile::tempdir().unwrap());
+    let a = data(10, 9);
+    let set = summed(&server, &[("a/x.edf", &a), ("b.edf", &a)]);
+    fs::write(dir.path().join("a"), b"in the way").unwrap();
+    let report = run(&set, dir.path());
+    failed(
+        &report,
+        dir.path(),
+        "a/x.edf",
+        "could not be put in its place",
+    );
+    brought(&report, dir.path(), "b.edf", &a);
+    assert_eq!(fs::read(dir.path().join("a")).unwrap(), b"in the way");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
 fn a_disk_that_fails_ends_the_run_and_every_file_has_a_row() {
     let (server, dir) = (Server::start(), tempfile::tempdir().unwrap());
     let a = data(10, 9);
-    let set = summed(&server, &[("a/x.edf", &a), ("b.edf", &a), ("c.edf", &a)]);
-    // The folder `a` cannot be made where a file is.
-    fs::write(dir.path().join("a"), b"in the way").unwrap();
+    let set = summed(&server, &[("a.edf", &a), ("b.edf", &a), ("c.edf", &a)]);
+    // The part of the first file lies on a disk that is full.
+    let parts = dir.path().join(".mmpipe-fetch/parts");
+    fs::create_dir_all(&parts).unwrap();
+    let name = format!("{}.part", &sha256(b"a.edf")[..24]);
+    std::os::unix::fs::symlink("/dev/full", parts.join(name)).unwrap();
     let client = Client::new(&settings()).unwrap();
     let plan = planned(&set, dir.path()).unwrap();
     let options = Options {
@@ -120,12 +141,6 @@ fn a_disk_that_fails_ends_the_run_and_every_file_has_a_row() {
         check_again: false,
     };
     let report = fetch(&plan, dir.path(), &client, &options, &Quiet).unwrap();
-    failed(
-        &report,
-        dir.path(),
-        "a/x.edf",
-        "could not be put in its place",
-    );
+    failed(&report, dir.path(), "a.edf", "the part could not be");
     assert_eq!(report.count(Status::NotTried), 2);
-    assert_eq!(fs::read(dir.path().join("a")).unwrap(), b"in the way");
 }
