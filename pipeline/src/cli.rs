@@ -260,7 +260,7 @@ pub(crate) struct TrainArgs {
     /// Split to train on [default: the only one there is]
     #[arg(long, value_name = "NAME")]
     pub(crate) split: Option<String>,
-    /// eegnet, mindmix, aadnet or bandpower-lr [default: by what the data set holds]
+    /// eegnet, mindmix, aadnet, bandpower-lr or ridge [default: by what the data set holds]
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: Option<String>,
     /// Name of the run [default: model-split]

@@ -75,6 +75,7 @@ impl LakeSource {
                 session: m.session.clone().unwrap_or_default(),
                 run: m.run.clone().unwrap_or_default(),
                 trial: m.trial,
+                onset: m.onset,
                 label: m.label.unwrap_or(-1),
                 montage,
                 candidates: sounds.len(),

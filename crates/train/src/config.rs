@@ -1,5 +1,6 @@
 //! What a training run is told: [`TrainConfig`] with its defaults, and its checks.
 
+use mmpipe_eval::attention;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -16,6 +17,9 @@ pub enum ModelKind {
     Aadnet,
     /// Log band powers and L2 logistic regression, classification. The classical baseline.
     BandpowerLr,
+    /// Ridge regression from EEG to the attended envelope, matching. The classical baseline of
+    /// auditory attention.
+    Ridge,
 }
 
 /// What a model is asked.
@@ -127,7 +131,9 @@ pub struct TrainConfig {
     pub seed: u64,
     /// Matching: show each training example in every rotation of its candidates within the batch.
     pub swap_augmentation: bool,
-    /// Matching: rate of EEG and envelopes, Hz.
+    /// Matching: rate of EEG and envelopes, Hz. `ridge` takes 20 by default, which holds the
+    /// 1 to 9 Hz in which envelopes are followed (Biesmans et al. 2017,
+    /// doi:10.1109/TNSRE.2016.2571900).
     pub envelope_sfreq: f64,
     /// EEGNet: length of the first filter in samples; absent = half the sampling rate.
     pub kernel: Option<usize>,
@@ -145,6 +151,14 @@ pub struct TrainConfig {
     pub c: f64,
     /// bandpower-lr: where the features' mean and spread come from.
     pub standardise: Standardise,
+    /// ridge: last lag of the EEG behind the sound, s.
+    pub lag: f64,
+    /// ridge: penalties to choose from by leaving training trials out, relative to the mean
+    /// variance of the lagged EEG.
+    pub lambdas: Vec<f64>,
+    /// ridge: a decoder of their own for subjects with four or more training trials; else one
+    /// for all. Other subjects are always answered by the one for all.
+    pub per_subject: bool,
     /// Threads that prepare batches ahead; 0 = prepare in the training thread. The result does not
     /// depend on it.
     pub prefetch: usize,
@@ -200,6 +214,9 @@ impl Default for TrainConfig {
             ],
             c: 1.0,
             standardise: Standardise::Train,
+            lag: attention::LAG_SECONDS,
+            lambdas: attention::LAMBDAS.to_vec(),
+            per_subject: true,
             prefetch: 1,
             queue: 4,
             cache_mib: 1024,
@@ -222,6 +239,10 @@ impl TrainConfig {
         };
         match model {
             ModelKind::BandpowerLr => base,
+            ModelKind::Ridge => Self {
+                envelope_sfreq: 20.0,
+                ..base
+            },
             ModelKind::Eegnet => Self {
                 select: Select::BalancedAccuracy,
                 ..base
@@ -240,7 +261,7 @@ impl TrainConfig {
     /// What the model is asked.
     pub fn task(&self) -> Task {
         match self.model {
-            ModelKind::Aadnet => Task::Matching,
+            ModelKind::Aadnet | ModelKind::Ridge => Task::Matching,
             ModelKind::Eegnet | ModelKind::Mindmix | ModelKind::BandpowerLr => Task::Classification,
         }
     }
@@ -283,6 +304,7 @@ impl TrainConfig {
             ("explode", self.explode, 1.0, 1e30),
             ("envelope_sfreq", self.envelope_sfreq, 1.0, 1000.0),
             ("c", self.c, 1e-12, 1e12),
+            ("lag", self.lag, 0.0, 10.0),
         ];
         for (field, value, low, high) in ranges {
             if !(low..=high).contains(&value) {
@@ -294,6 +316,15 @@ impl TrainConfig {
         }
         if self.bands.is_empty() {
             return wrong("bands", "expected at least one (low, high) pair".into());
+        }
+        if self.lambdas.is_empty() {
+            return wrong("lambdas", "expected at least one number".into());
+        }
+        if let Some(odd) = self.lambdas.iter().find(|l| !(1e-12..=1e12).contains(*l)) {
+            return wrong(
+                "lambdas",
+                format!("expected numbers from 1e-12 to 1e12, found {odd}"),
+            );
         }
         for &(low, high) in &self.bands {
             if !(low.is_finite() && high.is_finite() && 0.0 <= low && low < high) {

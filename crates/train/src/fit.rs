@@ -7,7 +7,7 @@ use mmpipe_eval::result::Prediction;
 use mmpipe_models::Model;
 
 use crate::ask::{Answer, ask, asking_batches};
-use crate::baseline::{self, BandPowers};
+use crate::baseline::{self, BandPowers, Stretches};
 use crate::config::{ModelKind, Standardise, Task, TrainConfig};
 use crate::control::noise::{self, NoiseSource, Template};
 use crate::control::{Control, permute};
@@ -26,6 +26,7 @@ use crate::{Error, Result};
 pub(crate) struct Door<'a> {
     features: Features<'a>,
     powers: BandPowers<'a>,
+    stretches: Stretches<'a>,
 }
 
 impl<'a> Door<'a> {
@@ -34,6 +35,7 @@ impl<'a> Door<'a> {
         Self {
             features: Features::new(source, Spec::features(cfg), budget),
             powers: BandPowers::new(source, &cfg.bands, budget),
+            stretches: Stretches::new(source, cfg.envelope_sfreq, budget),
         }
     }
 }
@@ -128,7 +130,7 @@ pub(crate) fn fit_as(
         progress,
     };
     let outcome = match cfg.model {
-        ModelKind::BandpowerLr => fit_baseline(&door.powers, &job, spec)?,
+        ModelKind::BandpowerLr | ModelKind::Ridge => fit_baseline(door, &job, spec)?,
         _ => train(&job, spec, &channels)?,
     };
     if control.is_none() && !dir.join(noise::FILE).exists() {
@@ -145,8 +147,10 @@ pub(crate) fn fit_as(
         state,
         parameters,
         waited,
+        notes: of_fit,
         ..
     } = outcome;
+    notes.extend(of_fit);
     let best = state.best.unwrap_or(Best {
         epoch: 0,
         step: 0,
@@ -181,36 +185,49 @@ pub(crate) fn fit_as(
     Ok(report)
 }
 
-fn fit_baseline(powers: &BandPowers<'_>, job: &Job<'_>, spec: Spec) -> Result<Outcome> {
+fn fit_baseline(door: &Door<'_>, job: &Job<'_>, spec: Spec) -> Result<Outcome> {
     let (cfg, fold) = (job.cfg, job.fold);
     let store = Checkpoints::of(job.dir);
     store.sweep()?;
-    let fingerprint = fingerprint(powers.source, fold, job.labels);
+    let fingerprint = fingerprint(job.features.source, fold, job.labels);
     let fresh = State::start(fold.fold, job.control, fingerprint, cfg, spec);
-    let width = fresh.spec.channels.as_ref().map_or(0, Vec::len) * cfg.bands.len() + 1;
-    let classes = fresh.spec.classes.len();
-    let parameters = (width * if classes == 2 { 1 } else { classes }) as u64;
+    let ridge = cfg.model == ModelKind::Ridge;
+    let parameters = |state: &State| -> Result<u64> {
+        if ridge {
+            return baseline::ridge_size(state, &store);
+        }
+        let width = state.spec.channels.as_ref().map_or(0, Vec::len) * cfg.bands.len() + 1;
+        let classes = state.spec.classes.len();
+        Ok((width * if classes == 2 { 1 } else { classes }) as u64)
+    };
     if let Some(old) = store.latest()? {
         old.must_continue(&fresh, &store.path(old.step))?;
         return Ok(Outcome {
+            parameters: parameters(&old)?,
             state: old,
-            parameters,
             waited: Duration::ZERO,
             worked: false,
+            notes: Vec::new(),
         });
     }
     let label = job.control.map_or("", Control::name);
     job.progress.fold_started(label, fold.fold, 1, 1, 0);
-    let state = baseline::fit(powers, fold, cfg, job.labels, &store, fresh)?;
+    let (state, notes) = if ridge {
+        baseline::fit_ridge(&door.stretches, fold, cfg, job.labels, &store, fresh)?
+    } else {
+        let state = baseline::fit(&door.powers, fold, cfg, job.labels, &store, fresh)?;
+        (state, Vec::new())
+    };
     if let Some(record) = state.history.last() {
         job.progress.epoch(record);
     }
     job.progress.fold_finished(label, fold.fold);
     Ok(Outcome {
+        parameters: parameters(&state)?,
         state,
-        parameters,
         waited: Duration::ZERO,
         worked: true,
+        notes,
     })
 }
 
@@ -219,8 +236,8 @@ fn fit_baseline(powers: &BandPowers<'_>, job: &Job<'_>, spec: Spec) -> Result<Ou
 ///
 /// The model's own settings come from the checkpoint; `cfg` gives the threads, memory and batch of
 /// this call. `control`: [`Control::NoiseEeg`] shows noise in place of EEG;
-/// [`Control::LabelPermuted`] changes nothing here, `dir` is then the folder of the fit on
-/// permuted labels.
+/// [`Control::LabelPermuted`] changes nothing here but for `ridge`, whose answers are then held
+/// against drawn streams; `dir` is then the folder of the fit on permuted labels.
 ///
 /// Matching: candidates are shown in an order that is drawn by seed and trial, and
 /// [`Prediction::label`] is the place of the attended one; the epochs of a trial share it. Scores are averaged over rotations of
@@ -267,6 +284,7 @@ pub(crate) fn predict_as(
         let door = Door {
             features: door.features.with_other_eeg(&noise),
             powers: BandPowers::new(&noise, &cfg.bands, 0),
+            stretches: door.stretches.with_other_eeg(&noise),
         };
         return predict_as(&door, indices, cfg, dir, None);
     }
@@ -289,10 +307,16 @@ pub(crate) fn predict_as(
             chosen.push(i);
         }
     }
-    let answers = if state.spec.model == ModelKind::BandpowerLr {
-        baseline::ask(&door.powers, &chosen, &state, &store)?
-    } else {
-        ask_network(door, &chosen, cfg, &state, &store)?
+    let answers = match state.spec.model {
+        ModelKind::BandpowerLr => baseline::ask(&door.powers, &chosen, &state, &store)?,
+        ModelKind::Ridge => {
+            let labels = match control {
+                Some(Control::LabelPermuted) => permute::drawn_streams(source, &chosen, cfg.seed),
+                _ => Labels::default(),
+            };
+            baseline::ask_ridge(&door.stretches, &chosen, &labels, &state, &store)?
+        }
+        _ => ask_network(door, &chosen, cfg, &state, &store)?,
     };
     Ok(answers
         .iter()

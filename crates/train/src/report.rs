@@ -32,7 +32,7 @@ pub enum Ended {
     Epochs,
     /// No better checkpoint for `patience` passes.
     Patience,
-    /// The optimum of a convex problem was reached (bandpower-lr).
+    /// The optimum of a convex problem was reached (bandpower-lr, ridge).
     Converged,
 }
 

@@ -20,6 +20,9 @@ pub struct Meta {
     pub run: String,
     /// Trial within the run.
     pub trial: i32,
+    /// Start of the epoch in s from the start of the recording. Epochs of one trial that follow
+    /// each other at their own length are one stretch of signal.
+    pub onset: f64,
     /// Class index into [`Source::classes`]; negative = no label.
     pub label: i32,
     /// Index of the channel set, see [`Source::montage`].

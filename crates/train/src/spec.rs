@@ -154,9 +154,9 @@ impl Spec {
                 c.dropout = dropout.unwrap_or(c.dropout);
                 Ok(Box::new(aadnet::AadNet::new(&c, params)?))
             }
-            ModelKind::BandpowerLr => Err(Error::Config {
+            ModelKind::BandpowerLr | ModelKind::Ridge => Err(Error::Config {
                 field: "model",
-                message: "bandpower-lr is not a network".into(),
+                message: "bandpower-lr and ridge are not networks".into(),
             }),
         }
     }

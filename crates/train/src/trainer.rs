@@ -49,6 +49,8 @@ pub(crate) struct Outcome {
     pub(crate) waited: Duration,
     /// False when nothing was left to do.
     pub(crate) worked: bool,
+    /// What a reader must know of this fit.
+    pub(crate) notes: Vec<String>,
 }
 
 /// A fit in progress.
@@ -90,6 +92,7 @@ pub(crate) fn train(job: &Job<'_>, spec: Spec, channels: &ChannelPlan) -> Result
                     parameters,
                     waited: Duration::ZERO,
                     worked: false,
+                    notes: Vec::new(),
                 });
             }
             let (path, bytes) = store.read(old.step, "model.safetensors")?;
@@ -142,6 +145,7 @@ pub(crate) fn train(job: &Job<'_>, spec: Spec, channels: &ChannelPlan) -> Result
         parameters,
         waited,
         worked: true,
+        notes: Vec::new(),
     })
 }
 

@@ -121,9 +121,13 @@ pub(super) fn evaluate(
     for (name, set) in &sets[1..] {
         summary.add_control(name, &of(set), &options)?;
     }
-    if cfg.task() == Task::Classification && cfg.model != ModelKind::BandpowerLr {
-        let (predictions, baseline_notes) = baseline(&source, &folds, cfg, folder)?;
-        summary.add_baseline(name_of(ModelKind::BandpowerLr), &of(&predictions), &options)?;
+    let classical = match cfg.task() {
+        Task::Classification => ModelKind::BandpowerLr,
+        Task::Matching => ModelKind::Ridge,
+    };
+    if cfg.model != classical {
+        let (predictions, baseline_notes) = baseline(&source, &folds, cfg, classical, folder)?;
+        summary.add_baseline(name_of(classical), &of(&predictions), &options)?;
         notes.extend(baseline_notes);
     }
     summary.curves = fits
@@ -160,18 +164,19 @@ pub(super) fn evaluate(
     Ok(summary)
 }
 
-/// The classical baseline on the same folds: log band powers and logistic regression.
+/// The classical baseline of the task on the same folds.
 fn baseline(
     source: &LakeSource,
     folds: &[Fold],
     cfg: &TrainConfig,
+    model: ModelKind,
     folder: &RunFolder,
 ) -> Result<(Vec<Prediction>, Vec<String>)> {
     let cfg = TrainConfig {
         seed: cfg.seed,
-        ..TrainConfig::for_model(ModelKind::BandpowerLr)
+        ..TrainConfig::for_model(model)
     };
-    let dir = folder.path().join("baseline=bandpower-lr");
+    let dir = folder.path().join(format!("baseline={}", name_of(model)));
     let report = train::run(source, folds, &cfg, &dir, &[], &Silent)?;
     let notes = report.fits.iter().flat_map(|f| f.notes.clone()).collect();
     Ok((

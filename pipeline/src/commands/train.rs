@@ -256,6 +256,7 @@ pub(super) fn name_of(model: ModelKind) -> &'static str {
         ModelKind::Mindmix => "mindmix",
         ModelKind::Aadnet => "aadnet",
         ModelKind::BandpowerLr => "bandpower-lr",
+        ModelKind::Ridge => "ridge",
     }
 }
 

@@ -181,6 +181,9 @@ pub(super) fn explain(name: &str) -> &'static str {
         "audio-only" => "the sound without the EEG",
         "eeg-only" => "the EEG without the sound",
         "bandpower-lr" => "logistic regression on the logarithm of band powers",
+        "ridge" => {
+            "the envelope of the attended sound reconstructed from the EEG by ridge regression, lags 0 to 400 ms"
+        }
         "majority" => "always the most frequent training label",
         _ => "",
     }

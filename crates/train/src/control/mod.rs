@@ -7,7 +7,8 @@
 //! real EEG and helpless on noise.
 //!
 //! **`label-permuted`** trains again with the answers of whole trials exchanged and scores against
-//! the true ones (module `permute`, which also says why it fits each fold twice). A score above chance means that the answers reach the scores
+//! the true ones (module `permute`, which also says why it fits each fold twice, and why `ridge` is
+//! scored against exchanged streams). A score above chance means that the answers reach the scores
 //! without having been learnt, or that the scoring favours an answer. It cannot show that a split
 //! leaks either: a network that recognises trials learns the exchanged answers and repeats them,
 //! and these agree with the true ones as often as chance. What shows a leak is the audit, and the

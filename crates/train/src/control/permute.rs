@@ -18,6 +18,12 @@
 //!
 //! Matching: by trial, the taught candidate is drawn instead, each candidate equally often among
 //! a subject's trials as far as their number allows.
+//!
+//! `ridge` needs more. Both talkers drive the EEG in much the same way, so a decoder that is taught
+//! by either follows the one that the EEG follows, which is the attended one: training on
+//! exchanged streams alone leaves it nearly as good. So its test trials are scored against drawn
+//! streams too ([`drawn_streams`]). A score above chance then means that the scoring favours a
+//! stream, or that what was drawn for training reaches the test.
 
 use std::collections::BTreeMap;
 
@@ -138,6 +144,34 @@ pub(crate) fn shares(source: &dyn Source, test: &[usize]) -> Vec<Vec<usize>> {
     shares
 }
 
+/// Attended streams drawn for the test examples of `ridge`: by whole trials, each stream equally
+/// often among a subject's trials as far as their number allows, from an order of their own.
+pub(crate) fn drawn_streams(source: &dyn Source, test: &[usize], seed: u64) -> Labels {
+    let mut subjects: BTreeMap<(String, String), BTreeMap<Block, Vec<usize>>> = BTreeMap::new();
+    for &i in test {
+        let meta = source.meta(i);
+        let subject = (meta.dataset.clone(), meta.subject.clone());
+        let trials = subjects.entry(subject).or_default();
+        trials.entry(block(meta)).or_default().push(i);
+    }
+    let stream = Stream::named(seed, "drawn streams");
+    let mut labels = Labels::default();
+    for (s, trials) in subjects.into_values().enumerate() {
+        let stream = stream.child(s as u64);
+        let mut trials: Vec<Vec<usize>> = trials.into_values().collect();
+        permute(&mut trials, stream);
+        let start = stream.child(1).bits(0);
+        for (turn, examples) in trials.into_iter().enumerate() {
+            for i in examples {
+                let k = source.meta(i).candidates.max(1);
+                let drawn = ((start % k as u64) as usize + turn) % k;
+                labels.attended.insert(i, drawn);
+            }
+        }
+    }
+    labels
+}
+
 /// Trials whose answer a random exchange leaves alone, on average: Σ n_c² / n.
 fn expected_agreement(truth: &[i32]) -> f64 {
     let mut counts: BTreeMap<i32, f64> = BTreeMap::new();
@@ -215,6 +249,19 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn drawn_streams_are_of_whole_trials_and_balanced() {
+        let s = source(6, 8, 2);
+        let all: Vec<usize> = (0..s.len()).collect();
+        let labels = drawn_streams(&s, &all, 5);
+        for subject in 0..6 {
+            let of = |t: usize, e: usize| labels.attended((subject * 8 + t) * 5 + e);
+            assert!((0..8).all(|t| (1..5).all(|e| of(t, e) == of(t, 0))));
+            assert_eq!((0..8).map(|t| of(t, 0)).sum::<usize>(), 4);
+        }
+        assert_ne!(labels.attended, drawn_streams(&s, &all, 6).attended);
     }
 
     #[test]

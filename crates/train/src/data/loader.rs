@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use candle_core::{Device, Tensor};
 use mmpipe_models::Batch;
 
-use super::{ASKING, ChannelPlan, Features, Labels, Rotation, show_order, trial_key};
+use super::{ASKING, ChannelPlan, Features, Labels, Rotation, place_of, show_order, trial_key};
 use crate::config::Task;
 use crate::{Error, Result};
 
@@ -150,10 +150,6 @@ impl Plan<'_> {
         let order = show_order(self.candidates, self.seed, self.order_key(i), self.pass);
         place_of(&order, self.labels.attended(i))
     }
-}
-
-fn place_of(order: &[usize], candidate: usize) -> usize {
-    order.iter().position(|c| *c == candidate).unwrap_or(0)
 }
 
 /// Hands out the batches of a [`Plan`] from batch `next` on.

@@ -59,6 +59,11 @@ pub(crate) fn show_order(k: usize, seed: u64, key: u64, pass: u64) -> Vec<usize>
     order
 }
 
+/// Place at which `candidate` of the source is shown.
+pub(crate) fn place_of(order: &[usize], candidate: usize) -> usize {
+    order.iter().position(|c| *c == candidate).unwrap_or(0)
+}
+
 /// A cyclic shift of shown places; matching models see all of them, so that no place is favoured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rotation(pub(crate) usize);

@@ -5,5 +5,6 @@ mod classify;
 mod controls;
 mod matching;
 mod resume;
+mod ridge;
 mod toys;
 mod trouble;

@@ -115,7 +115,7 @@ pub(crate) fn two_talkers(trials: usize, epochs: usize, seed: u64) -> MemorySour
         ..MemorySource::default()
     };
     for trial in 0..trials {
-        for _ in 0..epochs {
+        for epoch in 0..epochs {
             let attended = ((0.5 + 0.5 * noise.next()) * POOL as f32) as usize % POOL;
             let other =
                 (attended + 1 + ((0.5 + 0.5 * noise.next()) * (POOL - 1) as f32) as usize) % POOL;
@@ -132,6 +132,7 @@ pub(crate) fn two_talkers(trials: usize, epochs: usize, seed: u64) -> MemorySour
                 dataset: "toy".into(),
                 subject: "S0".into(),
                 trial: trial as i32,
+                onset: 1000.0 * trial as f64 + 2.0 * epoch as f64,
                 label: -1,
                 candidates: 2,
                 ..Meta::default()
