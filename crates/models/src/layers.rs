@@ -76,6 +76,30 @@ impl LayerNorm {
     }
 }
 
+/// Linear, GELU, layer norm: `{name}.0` and `{name}.2`, MindMix's projection into the common space.
+#[derive(Debug, Clone)]
+pub struct Projection {
+    linear: Linear,
+    norm: LayerNorm,
+}
+
+impl Projection {
+    /// Adds `{name}.0` [n_out, n_in] and the norm `{name}.2` [n_out].
+    pub fn new(params: &mut Params, name: &str, n_in: usize, n_out: usize) -> Result<Self> {
+        let init = Init::TruncNormal(0.02);
+        Ok(Self {
+            linear: Linear::new(params, &format!("{name}.0"), n_in, n_out, true, init)?,
+            // PyTorch's default epsilon.
+            norm: LayerNorm::new(params, &format!("{name}.2"), n_out, 1e-5)?,
+        })
+    }
+
+    /// [..., n_in] → [..., n_out].
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.norm.forward(&ops::gelu(&self.linear.forward(x)?)?)
+    }
+}
+
 /// Batch normalisation over batch and time (Ioffe and Szegedy 2015), PyTorch's conventions:
 /// running ← (1 − momentum)·running + momentum·batch, with the unbiased batch variance stored
 /// and the population variance used.

@@ -9,6 +9,7 @@
 //! step, layer), results do not depend on the number of threads.
 
 pub mod aadnet;
+pub mod align;
 pub mod eegnet;
 pub mod encoder;
 mod error;
@@ -17,6 +18,7 @@ pub mod layers;
 mod model;
 pub mod ops;
 mod params;
+pub mod pretrain;
 pub mod rng;
 
 pub use error::{Error, Result};

@@ -20,6 +20,10 @@ pub enum Init {
     /// Normal with this standard deviation, redrawn outside [-2, 2]: the published code's cut is
     /// absolute, not in standard deviations.
     TruncNormal(f64),
+    /// Normal with this standard deviation.
+    Normal(f64),
+    /// Ones on the diagonal of a square matrix, zeros elsewhere.
+    Identity,
 }
 
 impl Init {
@@ -39,6 +43,13 @@ impl Init {
             Init::Uniform(b) => (0..n as u64)
                 .map(|i| (2.0 * stream.uniform_f64(i) - 1.0) * b)
                 .collect(),
+            Init::Normal(std) => (0..n as u64).map(|i| stream.normal(i) * std).collect(),
+            Init::Identity => {
+                let side = n.isqrt();
+                (0..n)
+                    .map(|i| if i % (side + 1) == 0 { 1.0 } else { 0.0 })
+                    .collect()
+            }
             Init::TruncNormal(std) => (0..n as u64)
                 .map(|i| {
                     let own = stream.child(i);
@@ -130,6 +141,11 @@ impl Params {
     /// Adds a buffer.
     pub fn buffer(&mut self, name: &str, shape: impl Into<Shape>, value: f64) -> Result<Var> {
         self.add(name, shape.into(), Init::Const(value), Kind::Buffer, false)
+    }
+
+    /// Adds a buffer with other values than one constant.
+    pub fn buffer_from(&mut self, name: &str, shape: impl Into<Shape>, init: Init) -> Result<Var> {
+        self.add(name, shape.into(), init, Kind::Buffer, false)
     }
 
     fn add(

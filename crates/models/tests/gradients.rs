@@ -217,6 +217,7 @@ fn conv_time_dense() {
         (1, 255, 2, 11, 3),
         (5, 6, 4, 57, 39),
         (19, 3, 2, 8, 1),
+        (2, 5, 18, 21, 10),
     ];
     for (b, n_in, n_out, t, k) in shapes {
         let convs = [
@@ -252,6 +253,34 @@ fn conv_time_depthwise() {
         ] {
             let arguments = [vec![b, c, t], vec![c * per, 1, k], vec![c * per]];
             check("depthwise", &arguments, &|a| {
+                ops::conv_time(&a[0], &a[1], Some(&a[2]), &conv)
+            });
+        }
+    }
+}
+
+#[test]
+fn conv_time_grouped() {
+    for (b, n_in, n_out, groups, t, k) in [
+        (1, 4, 2, 2, 9, 4),
+        (3, 6, 12, 3, 17, 16),
+        (2, 255, 3, 3, 7, 3),
+    ] {
+        for conv in [
+            TimeConv::padded(1, 0, groups),
+            TimeConv {
+                stride: 1,
+                pad_left: k / 2,
+                pad_right: k - 1 - k / 2,
+                groups,
+            },
+            TimeConv::padded(2, 1, groups),
+        ] {
+            if conv.output_len(t, k).is_none() {
+                continue;
+            }
+            let arguments = [vec![b, n_in, t], vec![n_out, n_in / groups, k], vec![n_out]];
+            check("grouped", &arguments, &|a| {
                 ops::conv_time(&a[0], &a[1], Some(&a[2]), &conv)
             });
         }

@@ -10,9 +10,9 @@ use crate::ops;
 use crate::params::{Init, Params};
 
 /// Epsilon of all layer norms of the transformer.
-pub(super) const EPS: f64 = 1e-6;
+pub(crate) const EPS: f64 = 1e-6;
 /// Standard deviation of the initial weights.
-pub(super) const INIT_STD: f64 = 0.02;
+pub(crate) const INIT_STD: f64 = 0.02;
 
 #[derive(Debug, Clone)]
 struct Attention {
@@ -70,7 +70,7 @@ impl Attention {
         })
     }
 
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor, lengths: Option<&[usize]>) -> Result<Tensor> {
         let (b, n, d) = x.dims3()?;
         let head = d / self.heads;
         let qkv = self.qkv.forward(x)?;
@@ -93,7 +93,11 @@ impl Attention {
         if let Some((q_norm, k_norm)) = &self.qk_norm {
             (q, k) = (q_norm.forward(&q)?, k_norm.forward(&k)?);
         }
-        let y = ops::attention(&q, &k, &v, 1.0 / (head as f64).sqrt())?;
+        let scale = 1.0 / (head as f64).sqrt();
+        let y = match lengths {
+            None => ops::attention(&q, &k, &v, scale)?,
+            Some(lengths) => ops::attention_padded(&q, &k, &v, scale, lengths)?,
+        };
         self.proj
             .forward(&y.transpose(1, 2)?.contiguous()?.reshape((b, n, d))?)
     }
@@ -165,13 +169,18 @@ impl Block {
         })
     }
 
-    /// [B, N, D] → [B, N, D].
-    pub(super) fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
+    /// [B, N, D] → [B, N, D]; with `lengths`, sample i has so many tokens and padding behind them.
+    pub(super) fn forward(
+        &self,
+        x: &Tensor,
+        lengths: Option<&[usize]>,
+        mode: Mode,
+    ) -> Result<Tensor> {
         let (g1, g2) = match &self.gammas {
             Some((a, b)) => (Some(a), Some(b)),
             None => (None, None),
         };
-        let y = self.attn.forward(&self.norm1.forward(x)?)?;
+        let y = self.attn.forward(&self.norm1.forward(x)?, lengths)?;
         let x = self.residual(x, y, g1, mode, "attn")?;
         let y = self
             .fc2

@@ -76,6 +76,35 @@ impl EncoderConfig {
         }
     }
 
+    /// A named size as the released code runs it: no spatial embedding.
+    pub fn released(size: Size) -> Self {
+        Self {
+            spatial_embedding: false,
+            ..Self::new(size)
+        }
+    }
+
+    /// A named size with LaBraM's settings of masked pre-training, and so of its published
+    /// weights: no biases of queries and values, no drop path.
+    pub fn labram(size: Size) -> Self {
+        Self {
+            qkv_bias: false,
+            drop_path: 0.0,
+            ..Self::new(size)
+        }
+    }
+
+    /// A named size with the settings of LaBraM's tokeniser: biases of queries and values, neither
+    /// q/k norm nor layer scale.
+    pub fn tokeniser(size: Size) -> Self {
+        Self {
+            qk_norm: false,
+            layer_scale: None,
+            drop_path: 0.0,
+            ..Self::new(size)
+        }
+    }
+
     /// Width of a token.
     pub fn width(&self) -> usize {
         PATCH_STEPS * self.conv_channels
@@ -86,7 +115,7 @@ impl EncoderConfig {
         self.width() / self.heads.max(1)
     }
 
-    pub(super) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         if self.depth == 0 {
             return Err(Error::config("depth", self.depth, "at least 1"));
         }

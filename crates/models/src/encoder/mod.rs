@@ -4,39 +4,40 @@
 //! Variable names equal the published state dicts: `patch_embed.conv1.weight`, `cls_token`,
 //! `blocks.0.attn.qkv.weight` and so on for the encoder; the classifier uses MindMix's prefixes
 //! `eeg_model.model.` (encoder) and `eeg_proj.0`, `eeg_proj.2` (projection).
+//!
+//! Batches hold samples of one montage, or samples padded to the widest montage: then group norm,
+//! attention and pooling see the real channels of each sample alone ([`Encoder::forward_padded`]).
 
 mod block;
+mod classifier;
 mod config;
 pub mod electrodes;
 mod patch;
+mod trunk;
 
 use candle_core::Tensor;
 
-use self::block::{Block, EPS, INIT_STD};
+pub(crate) use self::block::{EPS, INIT_STD};
+pub use self::classifier::Classifier;
 pub use self::config::{ClassifierConfig, EncoderConfig, MAX_PATCHES, PATCH, Size};
-use self::patch::PatchEncoder;
+pub(crate) use self::patch::PatchEncoder;
+pub(crate) use self::trunk::Trunk;
+pub use self::trunk::{ClassRow, Layout};
 use crate::error::{Error, Result};
-use crate::layers::{LayerNorm, Linear};
-use crate::model::{Batch, Mode, Model, Needs};
-use crate::ops;
-use crate::params::{Init, Params};
+use crate::layers::LayerNorm;
+use crate::model::Mode;
+use crate::ops::composite;
+use crate::params::Params;
 
 /// Width of the space that EEG and sound are projected to.
 pub const PROJECTION: usize = 256;
-/// Hidden width of the classification head.
-const HEAD: usize = 128;
-/// Epsilon of the projection's layer norm (PyTorch's default).
-const PROJECTION_EPS: f64 = 1e-5;
 
 /// EEG of any montage to one vector.
 #[derive(Debug, Clone)]
 pub struct Encoder {
     config: EncoderConfig,
     patch: PatchEncoder,
-    cls_token: Tensor,
-    pos_embed: Option<Tensor>,
-    time_embed: Tensor,
-    blocks: Vec<Block>,
+    trunk: Trunk,
     fc_norm: LayerNorm,
 }
 
@@ -47,37 +48,15 @@ impl Encoder {
     /// [`Error::Config`] for sizes that make no network.
     pub fn new(config: &EncoderConfig, params: &mut Params, prefix: &str) -> Result<Self> {
         config.check()?;
-        let d = config.width();
-        let init = Init::TruncNormal(INIT_STD);
-        let cls_token = params.embedding(&format!("{prefix}cls_token"), (1, 1, d), init)?;
-        let pos_embed = if config.spatial_embedding {
-            Some(params.embedding(
-                &format!("{prefix}pos_embed"),
-                (1, electrodes::ROWS, d),
-                init,
-            )?)
-        } else {
-            None
-        };
-        let time_embed =
-            params.embedding(&format!("{prefix}time_embed"), (1, MAX_PATCHES, d), init)?;
-        let patch = PatchEncoder::new(
-            params,
-            &format!("{prefix}patch_embed."),
-            config.conv_channels,
-        )?;
-        let blocks = (0..config.depth)
-            .map(|i| Block::new(params, prefix, i, config))
-            .collect::<Result<_>>()?;
-        let fc_norm = LayerNorm::new(params, &format!("{prefix}fc_norm"), d, EPS)?;
         Ok(Self {
             config: config.clone(),
-            patch,
-            cls_token,
-            pos_embed,
-            time_embed,
-            blocks,
-            fc_norm,
+            patch: PatchEncoder::new(
+                params,
+                &format!("{prefix}patch_embed."),
+                config.conv_channels,
+            )?,
+            trunk: Trunk::new(config, params, prefix)?,
+            fc_norm: LayerNorm::new(params, &format!("{prefix}fc_norm"), config.width(), EPS)?,
         })
     }
 
@@ -93,150 +72,93 @@ impl Encoder {
     /// [`Error::Shape`] unless times is a multiple of 200, at most 16 patches, and there is a name
     /// for each channel; [`Error::UnknownElectrode`] with the spatial embedding on.
     pub fn forward(&self, x: &Tensor, ch_names: &[String], mode: Mode) -> Result<Tensor> {
-        let (b, c, t) = match *x.dims() {
-            [b, c, t] if b > 0 && c > 0 && t > 0 && t % PATCH == 0 && t / PATCH <= MAX_PATCHES => {
-                (b, c, t)
-            }
-            _ => {
-                return Err(Error::Shape {
-                    what: "eeg",
-                    found: x.dims().to_vec(),
-                    expected: format!(
-                        "[batch, channels, times], times a multiple of {PATCH} up to {}",
-                        PATCH * MAX_PATCHES
-                    ),
-                });
-            }
-        };
-        let (a, d) = (t / PATCH, self.config.width());
-        let tokens = self.patch.forward(&x.reshape((b, c * a, PATCH))?)?;
-        let time = self.time_embed.narrow(1, 0, a)?;
-        let (embedding, cls) = match &self.pos_embed {
-            Some(table) => {
-                if ch_names.len() != c {
-                    return Err(Error::Shape {
-                        what: "ch_names",
-                        found: vec![ch_names.len()],
-                        expected: format!("{c} names, one a channel"),
-                    });
-                }
-                let rows = Tensor::new(electrodes::rows(ch_names)?, x.device())?;
-                let table = table.squeeze(0)?;
-                let space = table.index_select(&rows, 0)?.unsqueeze(1)?;
-                // [C, 1, D] + [1, A, D]: channel-major, then patch.
-                let cls = self
-                    .cls_token
-                    .broadcast_add(&table.narrow(0, 0, 1)?.unsqueeze(0)?)?;
-                (space.broadcast_add(&time)?.reshape((1, c * a, d))?, cls)
-            }
-            None => (
-                time.broadcast_as((c, a, d))?
-                    .contiguous()?
-                    .reshape((1, c * a, d))?,
-                self.cls_token.clone(),
-            ),
-        };
-        let tokens = tokens.broadcast_add(&embedding)?;
-        let mut x = Tensor::cat(&[cls.broadcast_as((b, 1, d))?.contiguous()?, tokens], 1)?;
-        for block in &self.blocks {
-            x = block.forward(&x, mode)?;
+        let (_, c, a) = patches_of(x)?;
+        let at = Layout::new(&self.config, ch_names, c, a)?;
+        self.pool(&self.patch_tokens(x, &at, mode)?, &at)
+    }
+
+    /// Samples of different montages padded with any values to the most channels: `x`
+    /// [B, C, A·200] and one list of names a sample, whose length is its number of real channels.
+    /// Each row of the result [B, width] is what [`Encoder::forward`] gives for the sample alone.
+    ///
+    /// # Errors
+    /// As [`Encoder::forward`], and [`Error::Shape`] for a montage that does not fit.
+    pub fn forward_padded(&self, x: &Tensor, montages: &[&[String]], mode: Mode) -> Result<Tensor> {
+        let (b, c, a) = patches_of(x)?;
+        if montages.len() != b {
+            return Err(Error::Shape {
+                what: "montages",
+                found: vec![montages.len()],
+                expected: format!("{b}, one a sample"),
+            });
         }
-        self.fc_norm.forward(&x.narrow(1, 1, c * a)?.mean(1)?)
+        let at = Layout::padded(&self.config, montages, c, a)?;
+        self.pool(&self.patch_tokens(x, &at, mode)?, &at)
     }
-}
 
-/// The encoder with MindMix's projection to 256 and a two-layer head.
-#[derive(Debug, Clone)]
-pub struct Classifier {
-    config: ClassifierConfig,
-    params: Params,
-    encoder: Encoder,
-    projection: Linear,
-    projection_norm: LayerNorm,
-    head: (Linear, Linear),
-}
-
-impl Classifier {
-    /// Builds the network in `params` (an empty set).
+    /// All patch tokens [B, C·A, width] after the last block and `fc_norm`, none pooled: what the
+    /// tokeniser quantises.
     ///
     /// # Errors
-    /// [`Error::Config`] for sizes that make no network.
-    pub fn new(config: &ClassifierConfig, mut params: Params) -> Result<Self> {
-        config.check()?;
-        let p = &mut params;
-        let encoder = Encoder::new(&config.encoder, p, "eeg_model.model.")?;
-        let init = Init::TruncNormal(INIT_STD);
-        let projection = Linear::new(
-            p,
-            "eeg_proj.0",
-            config.encoder.width(),
-            PROJECTION,
-            true,
-            init,
-        )?;
-        let projection_norm = LayerNorm::new(p, "eeg_proj.2", PROJECTION, PROJECTION_EPS)?;
-        let head = (
-            Linear::new(p, "classifier.0", PROJECTION, HEAD, true, init)?,
-            Linear::new(p, "classifier.3", HEAD, config.classes, true, init)?,
-        );
-        Ok(Self {
-            config: config.clone(),
-            params,
-            encoder,
-            projection,
-            projection_norm,
-            head,
-        })
+    /// As [`Encoder::forward`].
+    pub fn tokens(&self, x: &Tensor, ch_names: &[String], mode: Mode) -> Result<Tensor> {
+        let (_, c, a) = patches_of(x)?;
+        let at = Layout::new(&self.config, ch_names, c, a)?;
+        self.fc_norm.forward(&self.patch_tokens(x, &at, mode)?)
     }
 
-    /// The configuration it was built from.
-    pub fn config(&self) -> &ClassifierConfig {
-        &self.config
+    /// The patch tokens after the last block, before any norm.
+    fn patch_tokens(&self, x: &Tensor, at: &Layout, mode: Mode) -> Result<Tensor> {
+        let tokens = self.embed(x, at)?;
+        self.run(&tokens, at, mode)
     }
 
-    /// The encoder inside.
-    pub fn encoder(&self) -> &Encoder {
-        &self.encoder
-    }
-
-    /// The projected EEG [B, 256] before dropout and head.
+    /// EEG [B, C, A·200] → patch embeddings [B, C·A, width], before spatial and temporal embedding.
     ///
     /// # Errors
-    /// Those of [`Encoder::forward`].
-    pub fn embed(&self, x: &Tensor, ch_names: &[String], mode: Mode) -> Result<Tensor> {
-        let x = self.encoder.forward(x, ch_names, mode)?;
-        self.projection_norm
-            .forward(&ops::gelu(&self.projection.forward(&x)?)?)
+    /// [`Error::Shape`] for EEG that is not whole patches.
+    pub(crate) fn embed(&self, x: &Tensor, at: &Layout) -> Result<Tensor> {
+        let (b, c, a) = patches_of(x)?;
+        self.patch
+            .forward(&x.reshape((b, c * a, PATCH))?, at.lengths().as_deref())
+    }
+
+    /// Patch embeddings → patch tokens after the last block, both [B, C·A, width].
+    pub(crate) fn run(&self, tokens: &Tensor, at: &Layout, mode: Mode) -> Result<Tensor> {
+        let n = at.channels * at.patches;
+        Ok(self.trunk.forward(tokens, at, mode)?.narrow(1, 1, n)?)
+    }
+
+    /// Mean over the real tokens, then the norm: [B, C·A, width] → [B, width].
+    fn pool(&self, tokens: &Tensor, at: &Layout) -> Result<Tensor> {
+        let mean = match at.lengths() {
+            None => tokens.mean(1)?,
+            Some(lengths) => {
+                let (b, n, _) = tokens.dims3()?;
+                let (inside, _) =
+                    composite::prefix_mask(&lengths, n, tokens.dtype(), tokens.device())?;
+                let share = inside.broadcast_div(&inside.sum_keepdim(1)?)?;
+                tokens.broadcast_mul(&share.reshape((b, n, 1))?)?.sum(1)?
+            }
+        };
+        self.fc_norm.forward(&mean)
     }
 }
 
-impl Model for Classifier {
-    fn name(&self) -> &'static str {
-        "mindmix"
-    }
-
-    fn needs(&self) -> Needs {
-        Needs::Eeg
-    }
-
-    fn forward(&self, batch: &Batch, mode: Mode) -> Result<Tensor> {
-        let x = self.embed(&batch.eeg, &batch.ch_names, mode)?;
-        let x = ops::dropout(
-            &x,
-            self.config.projection_dropout,
-            mode.stream("eeg_proj.dropout"),
-        )?;
-        let x = ops::gelu(&self.head.0.forward(&x)?)?;
-        let x = ops::dropout(
-            &x,
-            self.config.head_dropout,
-            mode.stream("classifier.dropout"),
-        )?;
-        self.head.1.forward(&x)
-    }
-
-    fn params(&self) -> &Params {
-        &self.params
+/// Batch, channels and patches of EEG [B, C, A·200].
+pub(crate) fn patches_of(x: &Tensor) -> Result<(usize, usize, usize)> {
+    match *x.dims() {
+        [b, c, t] if b > 0 && c > 0 && t > 0 && t % PATCH == 0 && t / PATCH <= MAX_PATCHES => {
+            Ok((b, c, t / PATCH))
+        }
+        _ => Err(Error::Shape {
+            what: "eeg",
+            found: x.dims().to_vec(),
+            expected: format!(
+                "[batch, channels, times], times a multiple of {PATCH} up to {}",
+                PATCH * MAX_PATCHES
+            ),
+        }),
     }
 }
 
@@ -266,13 +188,22 @@ mod tests {
     }
 
     #[test]
+    fn released_has_no_spatial_table() {
+        let released = EncoderConfig::released(Size::Base);
+        assert!(!released.spatial_embedding && EncoderConfig::new(Size::Base).spatial_embedding);
+        let mut params = Params::new(0, &Device::Cpu);
+        Encoder::new(&released, &mut params, "").unwrap();
+        assert!(params.get("pos_embed").is_none() && params.get("time_embed").is_some());
+    }
+
+    #[test]
     fn tables_and_vectors_are_not_decayed() {
         let net = Classifier::new(
             &ClassifierConfig::new(Size::Tiny, 2),
             Params::new(0, &Device::Cpu),
         )
         .unwrap();
-        for p in net.params().iter() {
+        for p in crate::Model::params(&net).iter() {
             let table = ["cls_token", "pos_embed", "time_embed"]
                 .iter()
                 .any(|t| p.name.ends_with(t));

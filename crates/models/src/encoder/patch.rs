@@ -2,7 +2,7 @@
 //!
 //! The weights are shared by all channels and patches; the group norms' statistics are taken over
 //! all channels and patches of a sample (as published), so a padded channel would change every
-//! token. Batches therefore hold samples of one montage.
+//! token: where a batch is padded, the statistics are taken over the real channels alone.
 
 use candle_core::Tensor;
 
@@ -24,14 +24,14 @@ struct Stage {
 
 /// The patch encoder.
 #[derive(Debug, Clone)]
-pub(super) struct PatchEncoder {
+pub(crate) struct PatchEncoder {
     stages: Vec<Stage>,
     channels: usize,
 }
 
 impl PatchEncoder {
     /// Adds `{prefix}conv1..3` and `{prefix}norm1..3`.
-    pub(super) fn new(params: &mut Params, prefix: &str, channels: usize) -> Result<Self> {
+    pub(crate) fn new(params: &mut Params, prefix: &str, channels: usize) -> Result<Self> {
         let shapes = [
             (1, 15, TimeConv::padded(8, 7, 1)),
             (channels, 3, TimeConv::padded(1, 1, 1)),
@@ -64,28 +64,28 @@ impl PatchEncoder {
     }
 
     /// [B, R, 200] (R = channels × patches) → [B, R, 25·conv_channels], a token's values in the
-    /// order time, then convolution channel.
-    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let (b, r, _) = x.dims3()?;
-        let mut x = x.reshape((b * r, 1, PATCH))?;
+    /// order time, then convolution channel. With `rows`, the first `rows[i]` rows of sample i are
+    /// real and the rest is padding.
+    pub(crate) fn forward(&self, x: &Tensor, rows: Option<&[usize]>) -> Result<Tensor> {
+        let (n, r, _) = x.dims3()?;
+        let mut x = x.reshape((n * r, 1, PATCH))?;
         for s in &self.stages {
             let weight = s.weight.squeeze(2)?;
             let y = ops::conv_time(&x, &weight, Some(&s.bias), &s.conv)?;
-            let y = y.reshape((b, r, self.channels, PATCH_STEPS))?;
-            let y = ops::gelu(&ops::group_norm(
-                &y,
-                PATCH_GROUPS,
-                &s.norm_weight,
-                &s.norm_bias,
-                EPS,
-            )?)?;
-            x = y.reshape((b * r, self.channels, PATCH_STEPS))?;
+            let y = y.reshape((n, r, self.channels, PATCH_STEPS))?;
+            let (w, b) = (&s.norm_weight, &s.norm_bias);
+            let y = match rows {
+                None => ops::group_norm(&y, PATCH_GROUPS, w, b, EPS)?,
+                Some(rows) => ops::group_norm_padded(&y, PATCH_GROUPS, w, b, EPS, rows)?,
+            };
+            let y = ops::gelu(&y)?;
+            x = y.reshape((n * r, self.channels, PATCH_STEPS))?;
         }
         let tokens = x
-            .reshape((b, r, self.channels, PATCH_STEPS))?
+            .reshape((n, r, self.channels, PATCH_STEPS))?
             .transpose(2, 3)?;
         Ok(tokens
             .contiguous()?
-            .reshape((b, r, self.channels * PATCH_STEPS))?)
+            .reshape((n, r, self.channels * PATCH_STEPS))?)
     }
 }

@@ -1,5 +1,7 @@
 //! Attention of all heads in one operation; probabilities are recomputed in the backward pass,
-//! so no [N, N] matrix outlives its head.
+//! so no [N, N] matrix outlives its head. Samples of a batch may be shorter than its N.
+
+use std::sync::Arc;
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
@@ -11,9 +13,19 @@ use crate::kernels::vector;
 /// Arguments q, k, v [B, H, N, D].
 pub(super) struct Attention {
     pub(super) scale: f32,
+    /// Tokens of each sample; what follows them is neither read nor written (zeros).
+    pub(super) lengths: Option<Arc<[usize]>>,
 }
 
 impl Attention {
+    /// Tokens of the sample that head `i` of the batch belongs to.
+    fn length(&self, i: usize, heads: usize, n: usize) -> usize {
+        self.lengths
+            .as_ref()
+            .and_then(|l| l.get(i / heads.max(1)))
+            .map_or(n, |l| (*l).min(n))
+    }
+
     /// softmax(q·kᵀ·scale) of one head into `p` [N, N].
     fn probabilities(&self, q: &[f32], k: &[f32], n: usize, d: usize, p: &mut [f32]) {
         matmul(
@@ -43,7 +55,7 @@ impl CustomOp3 for Attention {
         v: &CpuStorage,
         lv: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (_, _, n, d) = lq.shape().dims4()?;
+        let (_, h, n, d) = lq.shape().dims4()?;
         if lk.dims() != lq.dims() || lv.dims() != lq.dims() || n * d == 0 {
             bail!(
                 "attention of shapes {:?}, {:?} and {:?}",
@@ -58,21 +70,29 @@ impl CustomOp3 for Attention {
             .par_chunks(n * d)
             .zip(k.par_chunks(n * d))
             .zip(v.par_chunks(n * d));
-        out.par_chunks_mut(n * d).zip(heads).for_each_init(
-            || vec![0.0; n * n],
-            |p, (out, ((q, k), v))| {
-                self.probabilities(q, k, n, d, p);
-                matmul(
-                    (n, n, d),
-                    1.0,
-                    Mat::new(p, n, 1),
-                    Mat::new(v, d, 1),
-                    false,
-                    out,
-                    d,
-                );
-            },
-        );
+        out.par_chunks_mut(n * d)
+            .zip(heads)
+            .enumerate()
+            .for_each_init(
+                || vec![0.0; n * n],
+                |p, (i, (out, ((q, k), v)))| {
+                    let n = self.length(i, h, n);
+                    let p = &mut p[..n * n];
+                    if n == 0 {
+                        return;
+                    }
+                    self.probabilities(q, k, n, d, p);
+                    matmul(
+                        (n, n, d),
+                        1.0,
+                        Mat::new(p, n, 1),
+                        Mat::new(v, d, 1),
+                        false,
+                        out,
+                        d,
+                    );
+                },
+            );
         Ok((CpuStorage::F32(out), lq.shape().clone()))
     }
 
@@ -84,7 +104,7 @@ impl CustomOp3 for Attention {
         _res: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let (_, _, n, d) = q.dims4()?;
+        let (_, h, n, d) = q.dims4()?;
         let grad = grad.contiguous()?;
         let (qs, ks, vs, g) = (
             Values::of(q)?,
@@ -107,9 +127,14 @@ impl CustomOp3 for Attention {
             .par_chunks_mut(size)
             .zip(dk.par_chunks_mut(size))
             .zip(dv.par_chunks_mut(size));
-        results.zip(arguments).for_each_init(
+        results.zip(arguments).enumerate().for_each_init(
             || (vec![0.0; n * n], vec![0.0; n * n], vec![0.0; n]),
-            |(p, dp, row), (((dq, dk), dv), (((q, k), v), g))| {
+            |(p, dp, row), (i, (((dq, dk), dv), (((q, k), v), g)))| {
+                let n = self.length(i, h, n);
+                let (p, dp, row) = (&mut p[..n * n], &mut dp[..n * n], &mut row[..n]);
+                if n == 0 {
+                    return;
+                }
                 self.probabilities(q, k, n, d, p);
                 let g = Mat::new(g, d, 1);
                 matmul((n, n, d), 1.0, Mat::new(p, n, 1).t(), g, false, dv, d);

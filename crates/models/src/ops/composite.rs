@@ -4,7 +4,7 @@
 //! tested against, and the fallback where there is no kernel. `candle_nn`'s fused layer norm,
 //! RMS norm and last-dimension softmax have no backward and are not used.
 
-use candle_core::{D, Result, Tensor, bail};
+use candle_core::{D, DType, Device, Result, Tensor, bail};
 
 use super::TimeConv;
 
@@ -137,4 +137,37 @@ pub fn avg_pool_time(x: &Tensor, size: usize) -> Result<Tensor> {
         .contiguous()?
         .reshape((b, c, n, size))?
         .mean(3)
+}
+
+/// Logarithm of the softmax over the last dimension.
+pub fn log_softmax(x: &Tensor) -> Result<Tensor> {
+    // The maximum is a constant shift: it needs no gradient.
+    let shifted = x.broadcast_sub(&x.max_keepdim(D::Minus1)?.detach())?;
+    shifted.broadcast_sub(&shifted.exp()?.sum_keepdim(D::Minus1)?.log()?)
+}
+
+/// Unit vectors of the last dimension; see [`super::l2_normalise`].
+pub fn l2_normalise(x: &Tensor, eps: f64) -> Result<Tensor> {
+    let squares = x.sqr()?.sum_keepdim(D::Minus1)?;
+    // The square is held above eps², so that a row of zeros has a slope that is finite. What is
+    // added is a constant: rows above the limit keep their length to the last bit.
+    let lift = (squares.affine(-1.0, eps * eps)?.relu()?).detach();
+    x.broadcast_div(&(squares + lift)?.sqrt()?)
+}
+
+/// For samples of which the first `counts[i]` of `n` places are real: ones inside and zeros
+/// outside [B, n], and zeros inside and a very negative number outside [B, n].
+pub fn prefix_mask(
+    counts: &[usize],
+    n: usize,
+    dtype: DType,
+    device: &Device,
+) -> Result<(Tensor, Tensor)> {
+    let inside: Vec<f32> = counts
+        .iter()
+        .flat_map(|c| (0..n).map(move |i| if i < *c { 1.0 } else { 0.0 }))
+        .collect();
+    let inside = Tensor::from_vec(inside, (counts.len(), n), device)?.to_dtype(dtype)?;
+    let outside = ((&inside - 1.0)? * 1e30)?;
+    Ok((inside, outside))
 }

@@ -15,6 +15,8 @@ use crate::kernels::slide::correlate;
 
 /// Taps from which dense kernels slide over rows.
 const SLIDE_FROM: usize = 8;
+/// Filters up to which they do: with more, packing windows for a matrix product pays.
+const SLIDE_FILTERS: usize = 16;
 
 /// Arguments x [B, Cin, T], weight [Cout, Cin / groups, K] and, with three, bias [Cout].
 pub(super) struct ConvTime {
@@ -93,6 +95,7 @@ impl Sizes {
         c.groups == 1
             && c.stride == 1
             && self.k >= SLIDE_FROM
+            && self.n_out <= SLIDE_FILTERS
             && c.pad_left < self.k
             && c.pad_right < self.k
     }

@@ -9,7 +9,7 @@ pub(crate) mod cpu;
 mod layer_norm;
 mod pointwise;
 
-use candle_core::{Result, Tensor};
+use candle_core::{Result, Tensor, bail};
 
 pub use self::batch_norm::{Norm, Statistics, batch_norm};
 use self::cpu::has_kernel;
@@ -121,6 +121,10 @@ pub fn conv_time(
     conv: &TimeConv,
 ) -> Result<Tensor> {
     let op = conv::ConvTime { conv: *conv };
+    let (n_in, groups) = (x.dim(1)?, conv.groups);
+    if has_kernel(&[x, weight]) && groups > 1 && groups < n_in && n_in % groups == 0 {
+        return conv_groups(x, weight, bias, conv);
+    }
     if !has_kernel(&[x, weight]) || !op.fits(x.dim(1)?, weight.dim(1)?, weight.dim(2)?) {
         return composite::conv_time(x, weight, bias, conv);
     }
@@ -129,6 +133,33 @@ pub fn conv_time(
         Some(b) => x.apply_op3(&weight, &b.contiguous()?, op),
         None => x.apply_op2(&weight, op),
     }
+}
+
+/// A grouped convolution as one dense convolution a group.
+fn conv_groups(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    conv: &TimeConv,
+) -> Result<Tensor> {
+    let (g, n_in, n_out) = (conv.groups, x.dim(1)?, weight.dim(0)?);
+    if n_out % g != 0 {
+        bail!("convolution to {n_out} channels in {g} groups");
+    }
+    let (n_in, n_out) = (n_in / g, n_out / g);
+    let dense = TimeConv { groups: 1, ..*conv };
+    let parts = (0..g)
+        .map(|i| {
+            let bias = bias.map(|b| b.narrow(0, i * n_out, n_out)).transpose()?;
+            conv_time(
+                &x.narrow(1, i * n_in, n_in)?,
+                &weight.narrow(0, i * n_out, n_out)?,
+                bias.as_ref(),
+                &dense,
+            )
+        })
+        .collect::<Result<Vec<_>>>()?;
+    Tensor::cat(&parts, 1)
 }
 
 /// Mean of each `size` neighbours over time, no overlap; a rest shorter than `size` is left out.
@@ -192,6 +223,7 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64) -> Result<Tenso
     if has_kernel(&[q, k, v]) {
         let op = attention::Attention {
             scale: scale as f32,
+            lengths: None,
         };
         return q
             .contiguous()?
@@ -199,4 +231,80 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64) -> Result<Tenso
     }
     let logits = (q.contiguous()? * scale)?.matmul(&k.t()?.contiguous()?)?;
     softmax(&logits)?.matmul(&v.contiguous()?)
+}
+
+/// As [`attention`], for samples of different lengths: sample i holds `lengths[i]` tokens, and
+/// what follows them is padding that no other token sees. Its own result is zero.
+pub fn attention_padded(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    scale: f64,
+    lengths: &[usize],
+) -> Result<Tensor> {
+    let (b, _, n, _) = q.dims4()?;
+    if lengths.len() != b || lengths.iter().any(|l| *l == 0 || *l > n) {
+        bail!("lengths {lengths:?} for {b} samples of {n} tokens");
+    }
+    if has_kernel(&[q, k, v]) {
+        let op = attention::Attention {
+            scale: scale as f32,
+            lengths: Some(lengths.into()),
+        };
+        return q
+            .contiguous()?
+            .apply_op3(&k.contiguous()?, &v.contiguous()?, op);
+    }
+    let (inside, outside) = composite::prefix_mask(lengths, n, q.dtype(), q.device())?;
+    let logits = (q.contiguous()? * scale)?.matmul(&k.t()?.contiguous()?)?;
+    let logits = logits.broadcast_add(&outside.reshape((b, 1, 1, n))?)?;
+    softmax(&logits)?
+        .matmul(&v.contiguous()?)?
+        .broadcast_mul(&inside.reshape((b, 1, n, 1))?)
+}
+
+/// As [`group_norm`], for samples with different numbers of rows: statistics are taken over the
+/// first `rows[i]` rows of sample i, and the rows after them, which are padding, become zero.
+pub fn group_norm_padded(
+    x: &Tensor,
+    groups: usize,
+    weight: &Tensor,
+    bias: &Tensor,
+    eps: f64,
+    rows: &[usize],
+) -> Result<Tensor> {
+    let (b, r, c, l) = x.dims4()?;
+    if rows.len() != b || rows.iter().any(|n| *n == 0 || *n > r) {
+        bail!("rows {rows:?} for {b} samples of {r} rows");
+    }
+    let (inside, _) = composite::prefix_mask(rows, r, x.dtype(), x.device())?;
+    let inside = inside.reshape((b, r, 1, 1))?;
+    let share: Vec<f64> = rows
+        .iter()
+        .map(|n| 1.0 / (n * (c / groups) * l) as f64)
+        .collect();
+    let share = Tensor::from_vec(share, (b, 1, 1, 1), x.device())?.to_dtype(x.dtype())?;
+    let mean = |t: &Tensor| t.sum_keepdim(3)?.sum_keepdim(1)?.broadcast_mul(&share);
+    let g = x
+        .reshape((b, r, groups, (c / groups) * l))?
+        .broadcast_mul(&inside)?;
+    let centred = g.broadcast_sub(&mean(&g)?)?.broadcast_mul(&inside)?;
+    let var = mean(&centred.sqr()?)?;
+    centred
+        .broadcast_div(&(var + eps)?.sqrt()?)?
+        .reshape((b, r, c, l))?
+        .broadcast_mul(&weight.reshape((c, 1))?)?
+        .broadcast_add(&bias.reshape((c, 1))?)?
+        .broadcast_mul(&inside)
+}
+
+/// Logarithm of the softmax over the last dimension.
+pub fn log_softmax(x: &Tensor) -> Result<Tensor> {
+    composite::log_softmax(x)
+}
+
+/// `x` divided by its Euclidean length over the last dimension, the length not below `eps`
+/// (PyTorch's `normalize`).
+pub fn l2_normalise(x: &Tensor, eps: f64) -> Result<Tensor> {
+    composite::l2_normalise(x, eps)
 }

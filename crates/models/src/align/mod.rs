@@ -1,0 +1,25 @@
+//! Stage 2: EEG and sound brought into one space.
+//!
+//! Owns: the fusion modules (CALRA as the paper writes it and as its code has it, co-attention,
+//! concatenation, none), the contrast over a batch and its temperature, and the two scorings of
+//! candidates. Does not own: the encoders, batches, the optimiser, or what is done with a score.
+//!
+//! CALRA refines each vector *with the other*, so its results belong to one pair. A score that
+//! compares vectors of different pairs can carry the answer in its input: `Pairs::Diagonal` and
+//! `Scoring::Paper` do, are kept to reproduce published figures, and are never a default.
+
+mod calra_paper;
+mod calra_released;
+mod config;
+mod contrast;
+mod fusion;
+pub mod score;
+mod simple;
+mod types;
+
+pub use self::config::{FusionConfig, FusionKind, Pairs, Scoring};
+pub use self::contrast::{
+    Logits, MAX_LOGIT_SCALE, Sounds, Temperature, crossed, info_nce, logits, own_candidates,
+};
+pub use self::fusion::Fusion;
+pub use self::types::UNKNOWN_TYPE;

@@ -1,0 +1,464 @@
+//! Fusion modules, contrast and scoring: parity with PyTorch, gradients, what may reach a score.
+
+use super::twin::{self, BOTH, flat, tensor};
+use candle_core::{DType, Device, Tensor};
+use mmpipe_models::align::{
+    Fusion, FusionConfig, FusionKind, Pairs, Sounds, Temperature, UNKNOWN_TYPE, crossed, info_nce,
+    logits, score,
+};
+use mmpipe_models::rng::Stream;
+use mmpipe_models::{Mode, Params};
+
+const KINDS: [FusionKind; 5] = [
+    FusionKind::CalraPaper,
+    FusionKind::CalraReleased,
+    FusionKind::CoAttention,
+    FusionKind::ConcatMlp,
+    FusionKind::Clip,
+];
+const TRAIN: Mode = Mode::Train { seed: 3, step: 4 };
+/// One key: its weight is one whatever query and key are.
+const SINGLE: [(&str, &str); 4] = [
+    (
+        "cross_query.weight",
+        "one key has weight one whatever the query",
+    ),
+    (
+        "cross_query.bias",
+        "one key has weight one whatever the query",
+    ),
+    (
+        "cross_key.weight",
+        "one key has weight one whatever the key",
+    ),
+    ("cross_key.bias", "one key has weight one whatever the key"),
+];
+
+fn small(kind: FusionKind) -> FusionConfig {
+    FusionConfig {
+        width: 32,
+        hidden: 24,
+        rank: 12,
+        dropout: 0.0,
+        ..FusionConfig::new(kind)
+    }
+}
+
+fn noise(name: &str, shape: &[usize], dtype: DType) -> Tensor {
+    let s = Stream::named(1, name);
+    let n: usize = shape.iter().product();
+    let v: Vec<f64> = (0..n as u64).map(|i| s.normal(i)).collect();
+    Tensor::from_vec(v, shape, &Device::Cpu)
+        .unwrap()
+        .to_dtype(dtype)
+        .unwrap()
+}
+
+#[test]
+fn parameter_counts_are_the_stated_ones() {
+    let count = |config: FusionConfig| {
+        let mut params = Params::new(0, &Device::Cpu);
+        Fusion::new(&config, &mut params, "fusion_module.").unwrap();
+        params.count()
+    };
+    let paper = FusionConfig::new(FusionKind::CalraPaper);
+    assert_eq!(
+        count(FusionConfig::new(FusionKind::CalraReleased)),
+        1_334_144
+    );
+    assert_eq!(count(paper.clone()), 1_598_336);
+    assert_eq!(
+        count(FusionConfig {
+            type_aligner: false,
+            ..paper
+        }),
+        1_203_584
+    );
+    assert_eq!(count(FusionConfig::new(FusionKind::Clip)), 0);
+}
+
+#[test]
+fn fusion_equals_pytorch() {
+    let typed = FusionConfig {
+        type_aligner: true,
+        ..small(FusionKind::CalraReleased)
+    };
+    let forms = [
+        ("calra_paper", small(FusionKind::CalraPaper)),
+        ("calra_released", small(FusionKind::CalraReleased)),
+        ("calra_typed", typed),
+        ("co_attention", small(FusionKind::CoAttention)),
+        ("concat_mlp", small(FusionKind::ConcatMlp)),
+    ];
+    for (dtype, tolerance) in BOTH {
+        for (file, config) in &forms {
+            let mut params = Params::with_dtype(0, &Device::Cpu, dtype);
+            let fusion = Fusion::new(config, &mut params, "").unwrap();
+            twin::fill(&params, "");
+            let (e, a) = fusion
+                .forward(
+                    &tensor("eeg", &[5, 32], dtype),
+                    &tensor("audio", &[5, 32], dtype),
+                    &[0, 2, 1, UNKNOWN_TYPE, 2],
+                    TRAIN,
+                )
+                .unwrap();
+            let cancel = [
+                "cross_query.weight",
+                "cross_query.bias",
+                "cross_key.weight",
+                "cross_key.bias",
+                "co_key.bias",
+            ];
+            twin::compare(
+                file,
+                &params,
+                "",
+                &[("eeg", &e), ("audio", &a)],
+                tolerance,
+                &cancel,
+            );
+        }
+    }
+}
+
+#[test]
+fn contrast_equals_pytorch() {
+    for (dtype, tolerance) in BOTH {
+        for (file, symmetric) in [("info_nce_one_way", false), ("info_nce_both_way", true)] {
+            let mut params = Params::with_dtype(0, &Device::Cpu, dtype);
+            let p = &mut params;
+            let fusion =
+                Fusion::new(&small(FusionKind::CalraReleased), p, "fusion_module.").unwrap();
+            let temperature = Temperature::new(p, "logit_scale", 0.07).unwrap();
+            twin::fill(&params, "");
+            let sounds = Sounds {
+                audio: tensor("audio", &[4, 32], dtype),
+                types: vec![UNKNOWN_TYPE; 4],
+                ids: vec![7, 8, 7, 9],
+                others: Some((
+                    tensor("others", &[4, 2, 32], dtype),
+                    vec![UNKNOWN_TYPE; 8],
+                    vec![1, 2, 3, 8, 5, 6, 10, 11],
+                )),
+            };
+            let eeg = tensor("eeg", &[4, 32], dtype);
+            let scores =
+                logits(&fusion, &eeg, &sounds, Pairs::Crossed, &temperature, TRAIN).unwrap();
+            let loss = info_nce(&scores, symmetric).unwrap();
+            twin::compare(file, &params, "", &[("loss", &loss)], tolerance, &[]);
+        }
+    }
+}
+
+#[test]
+fn every_variable_learns_and_every_switch_removes_its_own() {
+    let off = |f: &dyn Fn(&mut FusionConfig), kind| {
+        let mut c = small(kind);
+        f(&mut c);
+        c
+    };
+    let mut configs: Vec<FusionConfig> = KINDS.iter().map(|k| small(*k)).collect();
+    for kind in [FusionKind::CalraPaper, FusionKind::CalraReleased] {
+        configs.push(off(&|c| c.type_aligner = !c.type_aligner, kind));
+        configs.push(off(&|c| c.attention = false, kind));
+        configs.push(off(&|c| c.feed_forward = false, kind));
+        configs.push(off(&|c| c.low_rank = false, kind));
+    }
+    for dtype in [DType::F64, DType::F32] {
+        for config in &configs {
+            for pairs in [Pairs::Crossed, Pairs::Diagonal] {
+                let config = FusionConfig {
+                    dropout: 0.1,
+                    ..config.clone()
+                };
+                let mut params = Params::with_dtype(0, &Device::Cpu, dtype);
+                let fusion = Fusion::new(&config, &mut params, "fusion_module.").unwrap();
+                let temperature = Temperature::new(&mut params, "logit_scale", 0.07).unwrap();
+                let sounds = Sounds {
+                    audio: noise("audio", &[4, 32], dtype),
+                    types: vec![0, 1, 2, 1],
+                    ids: vec![1, 2, 3, 4],
+                    others: Some((
+                        noise("others", &[4, 1, 32], dtype),
+                        vec![0, 0, 1, 2],
+                        vec![5, 6, 7, 8],
+                    )),
+                };
+                let scores = logits(
+                    &fusion,
+                    &noise("eeg", &[4, 32], dtype),
+                    &sounds,
+                    pairs,
+                    &temperature,
+                    TRAIN,
+                )
+                .unwrap();
+                let grads = info_nce(&scores, true).unwrap().backward().unwrap();
+                let mut zero = Vec::new();
+                if config.kind == FusionKind::CalraPaper && config.attention {
+                    zero.extend(SINGLE);
+                }
+                if config.kind == FusionKind::CoAttention {
+                    zero.push((
+                        "co_key.bias",
+                        "softmax takes away what is the same for all keys",
+                    ));
+                }
+                twin::coverage(&format!("{config:?}"), &params, &grads, &zero);
+            }
+        }
+    }
+    let has = |c: &FusionConfig, part: &str| {
+        let mut params = Params::new(0, &Device::Cpu);
+        Fusion::new(c, &mut params, "").unwrap();
+        params.iter().any(|p| p.name.contains(part))
+    };
+    for kind in [FusionKind::CalraPaper, FusionKind::CalraReleased] {
+        for (part, c) in [
+            ("_query", off(&|c| c.attention = false, kind)),
+            ("_ffn", off(&|c| c.feed_forward = false, kind)),
+            ("W_U", off(&|c| c.low_rank = false, kind)),
+            ("aligner", off(&|c| c.type_aligner = false, kind)),
+        ] {
+            assert!(!has(&c, part), "{kind:?}: {part}");
+        }
+    }
+}
+
+#[test]
+fn type_aligners_start_at_identity() {
+    let config = small(FusionKind::CalraPaper);
+    let mut params = Params::new(5, &Device::Cpu);
+    let fusion = Fusion::new(&config, &mut params, "").unwrap();
+    let (e, a) = (
+        noise("e", &[2, 32], DType::F32),
+        noise("a", &[2, 32], DType::F32),
+    );
+    let typed = fusion.forward(&e, &a, &[0, 2], Mode::Eval).unwrap();
+    let plain = fusion
+        .forward(&e, &a, &[UNKNOWN_TYPE; 2], Mode::Eval)
+        .unwrap();
+    twin::close("eeg", &flat(&typed.0), &flat(&plain.0), 1.0, 1e-6);
+    twin::close("audio", &flat(&typed.1), &flat(&plain.1), 1.0, 1e-6);
+}
+
+#[test]
+fn temperature_is_clamped_and_comes_back() {
+    let mut params = Params::new(0, &Device::Cpu);
+    let t = Temperature::new(&mut params, "logit_scale", 0.07).unwrap();
+    let value = |t: &Temperature| t.factor().unwrap().to_scalar::<f32>().unwrap();
+    assert!((value(&t) - 1.0 / 0.07).abs() < 1e-4);
+    let var = &params.get("logit_scale").unwrap().var;
+    var.set(&Tensor::new(6.0f32, &Device::Cpu).unwrap())
+        .unwrap();
+    assert!((value(&t) - 100.0).abs() < 1e-3);
+    let grads = t.factor().unwrap().backward().unwrap();
+    let slope = grads
+        .get(var.as_tensor())
+        .unwrap()
+        .to_scalar::<f32>()
+        .unwrap();
+    assert!(
+        (slope - 100.0).abs() < 1e-3,
+        "the clamp keeps the slope: {slope}"
+    );
+    t.constrain().unwrap();
+    let stored = var.as_tensor().to_scalar::<f32>().unwrap();
+    assert!((f64::from(stored) - mmpipe_models::align::MAX_LOGIT_SCALE).abs() < 1e-6);
+    assert!(Temperature::new(&mut Params::new(0, &Device::Cpu), "s", 0.001).is_err());
+    assert!(Temperature::new(&mut Params::new(0, &Device::Cpu), "s", f64::NAN).is_err());
+}
+
+#[test]
+fn the_same_sound_is_no_negative() {
+    let mut params = Params::new(0, &Device::Cpu);
+    let fusion = Fusion::new(&small(FusionKind::Clip), &mut params, "").unwrap();
+    let t = Temperature::new(&mut params, "logit_scale", 0.07).unwrap();
+    let eeg = noise("eeg", &[3, 32], DType::F32);
+    let a = noise("audio", &[3, 32], DType::F32);
+    let loss = |audio: &Tensor, ids: Vec<u64>| {
+        let sounds = Sounds {
+            audio: audio.clone(),
+            types: vec![UNKNOWN_TYPE; 3],
+            ids,
+            others: None,
+        };
+        let l = logits(&fusion, &eeg, &sounds, Pairs::Crossed, &t, Mode::Eval).unwrap();
+        info_nce(&l, false).unwrap().to_scalar::<f32>().unwrap()
+    };
+    // All three heard the same: nothing to tell apart, so nothing to learn.
+    let one = a.narrow(0, 0, 1).unwrap();
+    let thrice = Tensor::cat(&[&one, &one, &one], 0).unwrap();
+    assert!(loss(&thrice, vec![4, 4, 4]).abs() < 1e-6);
+    assert!((loss(&thrice, vec![4, 5, 6]) - 3f32.ln()).abs() < 1e-5);
+    assert!(loss(&a, vec![1, 2, 3]) > loss(&a, vec![1, 2, 1]));
+}
+
+#[test]
+fn no_candidate_reaches_the_score_of_another() {
+    let (b, k, d) = (5, 3, 32);
+    for (seed, kind) in KINDS.into_iter().enumerate() {
+        let mut params = Params::new(seed as u64, &Device::Cpu);
+        let fusion = Fusion::new(&small(kind), &mut params, "").unwrap();
+        let eeg = noise("eeg", &[b, d], DType::F32);
+        for trial in 0..8u64 {
+            let candidates = noise(&format!("candidates {trial}"), &[b, k, d], DType::F32);
+            let types: Vec<u32> = (0..b * k).map(|i| (i % 4) as u32).collect();
+            let scores = score::candidate(&fusion, &eeg, &candidates, &types)
+                .unwrap()
+                .to_vec2::<f32>()
+                .unwrap();
+            // Each candidate in turn becomes another sound of another kind: every other score of its
+            // epoch, and every score of every other epoch, stays to the last bit.
+            for (i, j) in (0..b).flat_map(|i| (0..k).map(move |j| (i, j))) {
+                let mut v = candidates.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+                for x in &mut v[(i * k + j) * d..(i * k + j + 1) * d] {
+                    *x = 3.0 - 2.0 * *x;
+                }
+                let mut kinds = types.clone();
+                kinds[i * k + j] = UNKNOWN_TYPE;
+                let other = Tensor::from_vec(v, (b, k, d), &Device::Cpu).unwrap();
+                let now = score::candidate(&fusion, &eeg, &other, &kinds)
+                    .unwrap()
+                    .to_vec2::<f32>()
+                    .unwrap();
+                for (p, q) in (0..b).flat_map(|p| (0..k).map(move |q| (p, q))) {
+                    if (p, q) == (i, j) {
+                        assert_ne!(now[p][q], scores[p][q], "{kind:?}: the changed one");
+                    } else {
+                        assert_eq!(
+                            now[p][q].to_bits(),
+                            scores[p][q].to_bits(),
+                            "{kind:?}: {p} {q}"
+                        );
+                    }
+                }
+            }
+            // Another order of the candidates is another order of the scores.
+            let order = score::order(trial, 77, k);
+            let index: Vec<u32> = order.iter().map(|o| *o as u32).collect();
+            let index = Tensor::from_vec(index, k, &Device::Cpu).unwrap();
+            let shuffled = candidates.index_select(&index, 1).unwrap();
+            let kinds: Vec<u32> = (0..b)
+                .flat_map(|i| order.iter().map(move |o| ((i * k + o) % 4) as u32))
+                .collect();
+            let now = score::candidate(&fusion, &eeg, &shuffled, &kinds)
+                .unwrap()
+                .to_vec2::<f32>()
+                .unwrap();
+            for (row, was) in now.iter().zip(&scores) {
+                for (s, o) in row.iter().zip(&order) {
+                    assert!((s - was[*o]).abs() < 1e-6, "{kind:?}");
+                }
+            }
+        }
+    }
+    // The paper's scoring does not pass: the attended sound moves the score of the others.
+    let mut params = Params::new(0, &Device::Cpu);
+    let fusion = Fusion::new(&small(FusionKind::CalraPaper), &mut params, "").unwrap();
+    let (eeg, candidates) = (
+        noise("eeg", &[b, d], DType::F32),
+        noise("c", &[b, 2, d], DType::F32),
+    );
+    let run = |candidates: &Tensor| {
+        score::paper(
+            &fusion,
+            &eeg,
+            candidates,
+            &vec![UNKNOWN_TYPE; 2 * b],
+            &vec![1; b],
+            10.0,
+        )
+        .unwrap()
+        .to_vec2::<f32>()
+        .unwrap()
+    };
+    let first = candidates.narrow(1, 0, 1).unwrap();
+    let second = noise("another", &[b, 1, d], DType::F32);
+    let changed = Tensor::cat(&[first, second], 1).unwrap();
+    assert!(
+        run(&candidates)
+            .iter()
+            .zip(run(&changed))
+            .any(|(a, b)| a[0] != b[0])
+    );
+}
+
+#[test]
+fn chunks_do_not_change_scores_and_orders_are_fair() {
+    let mut params = Params::new(0, &Device::Cpu);
+    let fusion = Fusion::new(&small(FusionKind::CalraReleased), &mut params, "").unwrap();
+    let (eeg, audio) = (
+        noise("e", &[7, 32], DType::F32),
+        noise("a", &[5, 32], DType::F32),
+    );
+    let all = crossed(&fusion, &eeg, &audio, &[UNKNOWN_TYPE; 5], 1000, Mode::Eval).unwrap();
+    for chunk in [1, 5, 11] {
+        let parts = crossed(&fusion, &eeg, &audio, &[UNKNOWN_TYPE; 5], chunk, Mode::Eval).unwrap();
+        twin::close("chunks", &flat(&parts), &flat(&all), 1.0, 1e-6);
+    }
+    // Own candidates are the same pairs.
+    let tiled = audio
+        .unsqueeze(0)
+        .unwrap()
+        .broadcast_as((7, 5, 32))
+        .unwrap()
+        .contiguous()
+        .unwrap();
+    let own = score::candidate(&fusion, &eeg, &tiled, &[UNKNOWN_TYPE; 35]).unwrap();
+    twin::close("own", &flat(&own), &flat(&all), 1.0, 1e-6);
+    let mut first = [0usize; 3];
+    for epoch in 0..3000 {
+        let order = score::order(9, epoch, 3);
+        let mut sorted = order.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, [0, 1, 2]);
+        first[order[0]] += 1;
+    }
+    assert!(first.iter().all(|n| (900..1100).contains(n)), "{first:?}");
+}
+
+#[test]
+fn misfits_are_typed_errors() {
+    let mut params = Params::new(0, &Device::Cpu);
+    let fusion = Fusion::new(&small(FusionKind::CalraPaper), &mut params, "").unwrap();
+    let (e, a) = (
+        noise("e", &[2, 32], DType::F32),
+        noise("a", &[3, 32], DType::F32),
+    );
+    let is_shape =
+        |r: mmpipe_models::Result<_>| matches!(r, Err(mmpipe_models::Error::Shape { .. }));
+    assert!(is_shape(
+        fusion.forward(&e, &a, &[0, 0], Mode::Eval).map(drop)
+    ));
+    assert!(is_shape(fusion.forward(&e, &e, &[0], Mode::Eval).map(drop)));
+    let c = noise("c", &[2, 2, 32], DType::F32);
+    assert!(is_shape(
+        score::paper(&fusion, &e, &c, &[0; 4], &[0, 2], 1.0).map(drop)
+    ));
+    for bad in [
+        FusionConfig {
+            heads: 3,
+            ..small(FusionKind::CalraPaper)
+        },
+        FusionConfig {
+            rank: 0,
+            ..small(FusionKind::CalraReleased)
+        },
+        FusionConfig {
+            dropout: 1.0,
+            ..small(FusionKind::Clip)
+        },
+        FusionConfig {
+            width: 36,
+            ..small(FusionKind::CoAttention)
+        },
+    ] {
+        let built = Fusion::new(&bad, &mut Params::new(0, &Device::Cpu), "");
+        assert!(
+            matches!(built, Err(mmpipe_models::Error::Config { .. })),
+            "{bad:?}"
+        );
+    }
+}

@@ -1,0 +1,8 @@
+//! The encoder, the three stages' networks and their weights: parity with PyTorch on stored vectors,
+//! gradients of every variable, and the properties that scoring rests on.
+
+mod align;
+mod encoder;
+mod pretrain;
+mod trap;
+mod twin;
