@@ -20,6 +20,9 @@ const BLOCK: usize = 1 << 16;
 /// Most channels of a sound; more are a turned array.
 const MOST_CHANNELS: usize = 64;
 
+/// Most frames of a sound: a day at 48 kHz. An array of HDF5 may claim more than its file holds.
+const MOST_FRAMES: u64 = 1 << 32;
+
 /// An array that is open as a sound.
 pub struct Sound {
     path: PathBuf,
@@ -111,6 +114,9 @@ impl Sound {
         };
         match sound.frames() {
             0 => Err(fail("the sound has no samples".into())),
+            n if n > MOST_FRAMES => Err(fail(format!(
+                "expected at most {MOST_FRAMES} samples a channel, found {n}"
+            ))),
             _ => Ok(sound),
         }
     }

@@ -1,7 +1,8 @@
 //! Expressions that point into a tree.
 //!
 //! `name`, then any of `.field`, `{n}` (element of a cell array), `(n)` (element of a struct
-//! array), each from 1 as MATLAB counts, in linear order; `{*}` and `(*)` take every element.
+//! array), each from 1 as MATLAB counts, in linear order; `{*}` and `(*)` take every element;
+//! `{2,3}` is that of a row and a column, `{1,*}` all of a row.
 //! `.*` takes every field of a struct or member of a group, and `*` in place of the name every
 //! variable; what has no fields gives none.
 //! A field asked of a struct array of one element needs no `(1)`; of several, all are taken.
@@ -19,8 +20,17 @@ const MOST: usize = 1 << 20;
 enum Step<'a> {
     Field(&'a str),
     Members,
-    Cell(Option<u64>),
-    Element(Option<u64>),
+    Cell(Index),
+    Element(Index),
+}
+
+/// Which elements, from 0; `None` for all.
+#[derive(Clone, Copy)]
+enum Index {
+    /// By their number in linear order.
+    Linear(Option<u64>),
+    /// By row and column; dimensions after the second count as columns.
+    Matrix(Option<u64>, Option<u64>),
 }
 
 /// The variables that `expression` leads to, in linear order of its wildcards.
@@ -70,8 +80,8 @@ struct Found {
 }
 
 impl Found {
-    /// What is found one step further on; `met` where the step is a wildcard.
-    fn next(&self, var: Var, element: Option<u64>, met: Option<String>) -> Found {
+    /// What is found one step further on; `met` for the step's wildcards.
+    fn next(&self, var: Var, element: Option<u64>, met: Vec<String>) -> Found {
         let met = self.met.iter().cloned().chain(met).collect();
         Found { var, element, met }
     }
@@ -126,20 +136,20 @@ fn walk(tree: &dyn Tree, expression: &str, places: bool) -> Result<Vec<Found>> {
             match step {
                 Step::Field(field) => {
                     for i in taken(from) {
-                        next.push(from.next(field_of(tree, var, i, field)?, None, None));
+                        next.push(from.next(field_of(tree, var, i, field)?, None, Vec::new()));
                     }
                 }
                 Step::Members => {
                     for i in taken(from) {
                         for field in &var.fields {
                             let member = field_of(tree, var, i, field)?;
-                            next.push(from.next(member, None, Some(field.clone())));
+                            next.push(from.next(member, None, vec![field.clone()]));
                         }
                     }
                 }
                 Step::Cell(at) => {
-                    for i in indices(tree.path(), var, *at)? {
-                        next.push(from.next(tree.cell(var, i)?, None, numbered(*at, i)));
+                    for (i, met) in indices(tree.path(), var, *at)? {
+                        next.push(from.next(tree.cell(var, i)?, None, met));
                     }
                 }
                 Step::Element(at) => {
@@ -151,8 +161,7 @@ fn walk(tree: &dyn Tree, expression: &str, places: bool) -> Result<Vec<Found>> {
                             found: format!("{:?}", var.class),
                         });
                     }
-                    for i in indices(tree.path(), var, *at)? {
-                        let met = numbered(*at, i);
+                    for (i, met) in indices(tree.path(), var, *at)? {
                         next.push(match bare {
                             true => from.next(var.clone(), Some(i), met),
                             false => from.next(tree.element(var, i)?, None, met),
@@ -171,11 +180,6 @@ fn walk(tree: &dyn Tree, expression: &str, places: bool) -> Result<Vec<Found>> {
         found = next;
     }
     Ok(found)
-}
-
-/// What a wildcard over elements met.
-fn numbered(at: Option<u64>, i: u64) -> Option<String> {
-    at.is_none().then(|| i.saturating_add(1).to_string())
 }
 
 /// The elements that a field is taken of.
@@ -197,16 +201,43 @@ fn field_of(tree: &dyn Tree, var: &Var, element: u64, field: &str) -> Result<Var
     }
 }
 
-fn indices(path: &Path, var: &Var, at: Option<u64>) -> Result<std::ops::Range<u64>> {
-    match at {
-        None => Ok(0..var.len().min(MOST as u64 + 1)),
-        Some(i) if i < var.len() => Ok(i..i + 1),
-        Some(i) => Err(Error::Absent {
-            path: path.to_path_buf(),
-            place: var.place.clone(),
-            message: format!("element {} of {}", i.saturating_add(1), var.len()),
-        }),
+/// The elements by their number, and what the wildcards are for each.
+fn indices(path: &Path, var: &Var, at: Index) -> Result<Vec<(u64, Vec<String>)>> {
+    let absent = |what: &str, i: u64, n: u64| Error::Absent {
+        path: path.to_path_buf(),
+        place: var.place.clone(),
+        message: format!("{what} {} of {n}", i.saturating_add(1)),
+    };
+    // One more than may be, so that too many are noticed.
+    let range = |what: &str, at: Option<u64>, n: u64| match at {
+        None => Ok(0..n.min(MOST as u64 + 1)),
+        Some(i) if i < n => Ok(i..i + 1),
+        Some(i) => Err(absent(what, i, n)),
+    };
+    let number = |at: Option<u64>, i: u64| at.is_none().then(|| (i + 1).to_string());
+    let (row, column) = match at {
+        Index::Linear(at) => {
+            let found = range("element", at, var.len())?;
+            return Ok(found
+                .map(|i| (i, number(at, i).into_iter().collect()))
+                .collect());
+        }
+        Index::Matrix(row, column) => (row, column),
+    };
+    let rows = var.dims.first().copied().unwrap_or(1);
+    let columns = var.len().checked_div(rows).unwrap_or(0);
+    let mut out = Vec::new();
+    for j in range("column", column, columns)? {
+        for i in range("row", row, rows)? {
+            let met = number(row, i).into_iter().chain(number(column, j));
+            // Below the length, which fits.
+            out.push((j * rows + i, met.collect()));
+            if out.len() > MOST {
+                return Ok(out);
+            }
+        }
     }
+    Ok(out)
 }
 
 fn parse<'a>(
@@ -250,12 +281,16 @@ fn parse<'a>(
             return Err(wrong(at, "the bracket is not closed"));
         };
         let inside = rest.get(..length).unwrap_or_default().trim();
-        let index = match inside {
-            "*" => None,
+        let number = |text: &str| match text.trim() {
+            "*" => Ok(None),
             number => match number.parse::<u64>() {
-                Ok(n) if n >= 1 => Some(n - 1),
-                _ => return Err(wrong(at + 1, "expected a number from 1, or *")),
+                Ok(n) if n >= 1 => Ok(Some(n - 1)),
+                _ => Err(wrong(at + 1, "expected a number from 1, or *")),
             },
+        };
+        let index = match inside.split_once(',') {
+            None => Index::Linear(number(inside)?),
+            Some((row, column)) => Index::Matrix(number(row)?, number(column)?),
         };
         steps.push(if c == '{' {
             Step::Cell(index)

@@ -156,6 +156,8 @@ impl Default for ChannelRules {
 pub struct DropRule {
     /// Matches the whole raw label.
     pub pattern: Pattern,
+    /// Matches the whole path of the recordings that the rule is for; without it, all.
+    pub path: Option<Pattern>,
     /// Why.
     pub reason: String,
     /// Kind to write down, when it is not what the dictionary says.

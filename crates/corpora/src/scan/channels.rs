@@ -8,7 +8,7 @@ use super::bids::Extras;
 use super::microvolts;
 use super::note::Note;
 use crate::electrodes::{Electrode, canonical, canonical_all, is_reference, pair};
-use crate::manifest::{ChannelRules, Derivations, Keep, ListWhen, Rates};
+use crate::manifest::{ChannelRules, Derivations, Keep, ListWhen, Pattern, Rates};
 
 /// One row of the table `channels`, without the path.
 #[derive(Debug, Clone)]
@@ -58,7 +58,7 @@ pub(super) fn rows(
         };
         set_kind(&mut row, &said, rules, declared, path, notes);
         set_unit(&mut row, unit, declared, path, notes);
-        judge(&mut row, &said, label, rules, declared);
+        judge(&mut row, &said, label, rules, declared, path);
         rows.push(row);
     }
     if let Some(extras) = extras {
@@ -312,6 +312,7 @@ fn judge(
     label: &str,
     rules: &ChannelRules,
     declared: Option<&BTreeMap<String, String>>,
+    path: &str,
 ) {
     let drop = |row: &mut Row, reason: String| {
         row.keep = false;
@@ -322,10 +323,11 @@ fn judge(
         row.kind = "audio".into();
         return drop(row, "holds a copy of the sound".into());
     }
+    let here = |path_of: &Option<Pattern>| path_of.as_ref().is_none_or(|p| p.is_match(path));
     if let Some(rule) = rules
         .drop
         .iter()
-        .find(|r| r.pattern.is_match(&row.raw_name))
+        .find(|r| r.pattern.is_match(&row.raw_name) && here(&r.path))
     {
         if let Some(kind) = &rule.kind {
             row.kind.clone_from(kind);

@@ -72,8 +72,8 @@ fn in_file(file: &File, manifest: &Manifest) -> (Vec<File>, Vec<Note>) {
     if !(used && file.is_whole()) {
         return (sounds, notes);
     }
-    let mut rules = manifest.sounds.iter();
-    let mut rules = rules.by_ref().filter(|r| r.pattern.is_match(&file.path));
+    let all = manifest.sounds.iter();
+    let mut rules = all.filter(|r| r.pattern.is_match(&file.path));
     let Some(first) = rules.next() else {
         return (sounds, notes);
     };

@@ -11,6 +11,10 @@ const BLOCK: usize = 1 << 16;
 /// Most changes of a channel: beyond, it holds a signal and no triggers.
 const MOST: usize = 1 << 20;
 
+/// Blocks after which the pages of the file are given back: of a multiplexed file one channel
+/// lies in all of them.
+const RELEASE: u64 = 16;
+
 /// How long a value must hold from the start to be the value at rest, s.
 const REST: f64 = 5.0;
 
@@ -91,6 +95,7 @@ fn pulses(
     for run in &runs {
         let mut found: Vec<Stretch> = Vec::new();
         let mut at = run.samples.start;
+        let mut blocks = 0;
         while at < run.samples.end {
             let n = (run.samples.end - at).min(BLOCK as u64) as usize;
             let part = block.get_mut(..n).unwrap_or_default();
@@ -118,7 +123,12 @@ fn pulses(
                 }
             }
             at += n as u64;
+            blocks += 1;
+            if blocks % RELEASE == 0 {
+                recording.release();
+            }
         }
+        recording.release();
         stretches.push(found);
     }
     let Some(rest) = at_rest(&stretches, baseline, info.sfreq) else {

@@ -2,12 +2,14 @@
 
 mod archives;
 mod bids;
+mod channels;
 mod chb_mit;
 mod clocks;
 mod common;
 mod labels;
 mod manifests;
 mod mapping;
+mod matrices;
 mod paired;
 mod plain;
 mod real;

@@ -1,8 +1,8 @@
 //! Golden scans of real folders, as small summaries. Skipped with a reason where the folder
 //! `shared/real` is absent.
 
-use crate::common::{column, real, summary};
-use mmpipe_corpora::{Filter, Raw, open_part, registry, scan, scan_bids, scan_raw};
+use crate::common::{column, look_up, real, summary};
+use mmpipe_corpora::{Filter, Manifest, Raw, open_part, registry, scan, scan_bids, scan_raw};
 
 #[test]
 fn eegmat() {
@@ -183,4 +183,61 @@ fn feis() {
         .zip(&status)
         .filter(|(p, s)| p.ends_with(".wav") && *s == "stimulus");
     assert_eq!(sounds.count(), 32);
+}
+
+#[test]
+fn continuous_neural_data() {
+    // The layout of the CNSP workshops: trials of EEG in one file, features of the stimuli in
+    // another, one row a feature.
+    let Some(root) = real("naplib/tests/io") else {
+        return;
+    };
+    let text = r#"
+name = "CND"
+title = "CND"
+licence = "MIT"
+access = "open"
+[channels]
+layout = "biosemi128"
+[[files]]
+pattern = 'dataSub(?P<subject>\d+)\.mat'
+kind = "signal"
+[[files]]
+pattern = 'dataStim\.mat'
+kind = "stimulus"
+[[parts]]
+pattern = 'dataSub\d+\.mat'
+each = "eeg.data{*}"
+part = "trial$"
+set = { run = "$" }
+tree = { eeg = ["$"], sfreq = "eeg.fs", ch_names = "eeg.chanlocs(*).labels" }
+[[sounds]]
+pattern = 'dataStim\.mat'
+each = "stim.data{1,*}"
+part = "envelope$1"
+kind = "envelope"
+tree = { audio = "$", sfreq = "stim.fs" }
+[trials]
+sql = "SELECT path, 0 AS trial FROM files WHERE status = 'ok'"
+"#;
+    let manifest = Manifest::parse(text, "cnd.toml").unwrap_or_else(|e| panic!("{e}"));
+    let found = scan(&manifest, &root, &Filter::default()).unwrap();
+    let status = column(&found, "files", "status");
+    let count = |s: &str| status.iter().filter(|x| *x == s).count();
+    assert_eq!((count("ok"), count("stimulus")), (20, 20));
+    let of = |table: &str, path: &str, c: &str| look_up(&found, table, ("path", path), c);
+    assert_eq!(of("files", "dataSub1.mat#trial20", "seconds"), "0.0859375");
+    assert_eq!(of("channels", "dataSub1.mat#trial1", "name"), "Cz");
+    let sound = &found.sounds["dataStim.mat#envelope1"];
+    let sound = mmpipe_corpora::open_sound(&root.join(&sound.file), &sound.tree).unwrap();
+    let mut samples: Vec<f32> = Vec::new();
+    sound.decode(None, |block| samples.extend(block)).unwrap();
+    // As SciPy reads them.
+    assert_eq!(samples.len(), 11);
+    let scipy = [
+        0.030434310155117508,
+        0.03653028458467754,
+        0.035432426427569566,
+    ];
+    assert_eq!(samples[..3], scipy.map(|x: f64| x as f32));
 }

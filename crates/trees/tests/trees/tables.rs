@@ -1,7 +1,8 @@
 //! CSV: headers, separators, missing cells, text columns. Struct elements as values.
 
 use crate::common::fixtures;
-use mmpipe_trees::{Class, Container, Tree, open, select};
+use mmpipe_trees::write::{Value, write_mat5};
+use mmpipe_trees::{Class, Container, Tree, open, places, select};
 
 fn csv(name: &str, text: &str) -> (tempfile::TempDir, Box<dyn Tree>) {
     let folder = tempfile::tempdir().expect("a folder");
@@ -105,5 +106,86 @@ fn lanes_of_channels() {
         .expect("two rows");
     for k in 0..8 {
         assert_eq!((a[k], b[k]), (whole[300 * k], whole[300 * k + 299]));
+    }
+}
+
+#[test]
+fn wildcards_say_what_they_are() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.mat");
+    let run = |k: f64| Value::record([("x", Value::scalar(k)), ("y", Value::scalar(-k))]);
+    let six = (1..=6).map(|k| run(f64::from(k))).collect();
+    let all = [
+        ("grid", Value::Cell(vec![2, 3], six)),
+        (
+            "runs",
+            Value::records((0..2).map(|k| vec![("x", Value::scalar(f64::from(k)))])),
+        ),
+        ("n", Value::scalar(7.0)),
+    ];
+    write_mat5(&path, &all, true).expect("a file");
+    let tree = open(&path).unwrap_or_else(|e| panic!("{e}"));
+    let found = |expression: &str| -> Vec<(String, String)> {
+        let found = places(tree.as_ref(), expression).unwrap_or_else(|e| panic!("{e}"));
+        found
+            .into_iter()
+            .map(|p| (p.place, p.met.join(" ")))
+            .collect()
+    };
+    let of = |list: &[(&str, &str)]| -> Vec<(String, String)> {
+        list.iter()
+            .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
+            .collect()
+    };
+    assert_eq!(
+        found("grid{1,*}"),
+        of(&[("grid{1}", "1"), ("grid{3}", "2"), ("grid{5}", "3")])
+    );
+    assert_eq!(
+        found("grid{*,2}"),
+        of(&[("grid{3}", "1"), ("grid{4}", "2")])
+    );
+    assert_eq!(
+        found("grid{*,*}")[3],
+        ("grid{4}".to_owned(), "2 2".to_owned())
+    );
+    assert_eq!(found("grid{2,3}"), of(&[("grid{6}", "")]));
+    assert_eq!(
+        found("grid{6}.*"),
+        of(&[("grid{6}.x", "x"), ("grid{6}.y", "y")])
+    );
+    // Elements of struct arrays are places; fields without a wildcard are not met.
+    assert_eq!(found("runs(*)"), of(&[("runs(1)", "1"), ("runs(2)", "2")]));
+    assert_eq!(
+        found("runs(*).x"),
+        of(&[("runs(1).x", "1"), ("runs(2).x", "2")])
+    );
+    // What has no members gives none.
+    assert_eq!(
+        found("*"),
+        of(&[("grid", "grid"), ("runs", "runs"), ("n", "n")])
+    );
+    let members: Vec<String> = found("*.*").into_iter().map(|(p, _)| p).collect();
+    assert_eq!(members, ["runs(1).x", "runs(2).x"]);
+    for place in ["grid{1,*}", "runs(*).x", "*.*"] {
+        for (place, _) in found(place) {
+            assert_eq!(
+                select(tree.as_ref(), &place)
+                    .unwrap_or_else(|e| panic!("{e}"))
+                    .len(),
+                1
+            );
+        }
+    }
+    for (wrong, code) in [
+        ("grid{3,1}", "absent"),
+        ("grid{1,4}", "absent"),
+        ("grid{1,0}", "bad-expression"),
+        ("grid{1,}", "bad-expression"),
+        ("grid{1,1,1}", "bad-expression"),
+        ("nothing.*", "absent"),
+    ] {
+        let e = places(tree.as_ref(), wrong).expect_err(wrong);
+        assert_eq!(e.code(), code, "{wrong}: {e}");
     }
 }
