@@ -114,7 +114,8 @@ async fn a_split_is_made_stored_and_read_back() {
         let summary = leave.summary();
         assert_eq!(
             (summary.holds, summary.pairs.len(), summary.alone.len()),
-            (true, 9, 4)
+            // Content, sounds, attended sound, trial, recording, subject.
+            (true, 9, 6)
         );
         // The parts of a fold are all labelled epochs, each once.
         let mut parts: Vec<u64> = Role::ALL.iter().flat_map(|&r| split.part(1, r)).collect();

@@ -6,7 +6,7 @@
 //! as long as any other, because within two seconds a clock that is off by 25 ppm loses 0.8
 //! samples. So the start is right to a sample however long the trial is.
 //!
-//! At rate 1 all trials whose offsets lie on one grid of segments share it, and segments are
+//! A rate counts to as many digits as the sound is long enough to tell. At rate 1 all trials whose offsets lie on one grid of segments share it, and segments are
 //! numbered from the first that starts within the sound; else a grid belongs to one offset and
 //! rate, and segments are numbered as the trial's epochs.
 
@@ -47,10 +47,23 @@ impl PartialEq for Grid {
 
 impl Eq for Grid {}
 
+/// A rate to as many digits as a sound of `length` samples can tell: its last sample is moved by
+/// a quarter of a sample at most. So recordings whose clocks were measured, each a little
+/// otherwise, share their segments.
+fn told(rate: f64, length: i64) -> f64 {
+    let mut digits = 1e6;
+    while digits < 2.0 * length as f64 && digits < 1e12 {
+        digits *= 10.0;
+    }
+    (rate * digits).round() / digits
+}
+
 impl Grid {
-    /// The grid of a trial at whose start the sound's sample `offset` is heard, and the number
-    /// there of the segment under its first epoch; `n` samples make a segment.
-    pub(crate) fn of(offset: i64, rate: f64, n: i64) -> (Grid, i64) {
+    /// The grid of a trial at whose start the sample `offset` of a sound of `length` samples is
+    /// heard, and the number there of the segment under its first epoch; `n` samples make a
+    /// segment.
+    pub(crate) fn of(offset: i64, rate: f64, length: i64, n: i64) -> (Grid, i64) {
+        let rate = told(rate, length);
         if rate == 1.0 {
             let start = offset.rem_euclid(n);
             (Grid { start, rate }, offset.div_euclid(n))
@@ -114,7 +127,7 @@ pub(crate) fn segment_of(
     audio: &AudioRecipe,
 ) -> Option<(String, i32)> {
     let n = segment_samples(audio).max(1);
-    let (grid, first) = Grid::of(stream.offset, stream.rate, n);
+    let (grid, first) = Grid::of(stream.offset, stream.rate, stream.length, n);
     let segment = first + i64::from(epoch);
     let at = grid.at(segment, n);
     if at < 0 || at + n > stream.length {
@@ -129,7 +142,7 @@ pub(crate) fn heard(streams: &[WorkStream], audio: &AudioRecipe) -> Option<WorkH
     let n = segment_samples(audio).max(1);
     let mut heard: Option<WorkHeard> = None;
     for stream in streams {
-        let (grid, first) = Grid::of(stream.offset, stream.rate, n);
+        let (grid, first) = Grid::of(stream.offset, stream.rate, stream.length, n);
         let at = |epoch: i64| grid.at(first + epoch, n);
         // More than the sound can have.
         let seconds = (stream.length - stream.offset).max(0) as f64;
@@ -204,7 +217,7 @@ mod tests {
         // 25 ppm over 72 minutes are 108 ms.
         let audio = audio();
         let long = stream(0, 72 * 60 * 16_000, 1.000_025);
-        let (grid, first) = Grid::of(long.offset, long.rate, 32_000);
+        let (grid, first) = Grid::of(long.offset, long.rate, long.length, 32_000);
         assert_eq!(first, 0);
         let epochs = 72 * 30 - 1;
         let without = i64::from(epochs) * 32_000;
@@ -223,6 +236,34 @@ mod tests {
             Some(("D/a.wav@-500x0.999".into(), 1))
         );
         assert_eq!(heard(&[late], &audio).unwrap().from, 1);
+    }
+
+    #[test]
+    fn clocks_that_no_sample_can_tell_apart_share_a_grid() {
+        let grid = |rate, seconds: i64| Grid::of(0, rate, seconds * 16_000, 32_000).0;
+        assert_eq!(grid(1.000_024_98, 12), grid(1.000_025_01, 12));
+        assert_eq!(grid(1.000_025_01, 12).rate, 1.000_025);
+        // In 72 minutes they are two samples apart.
+        assert_ne!(grid(1.000_024_98, 4320), grid(1.000_025_01, 4320));
+        // What drifts by less than a sample in all does not drift.
+        assert_eq!(
+            grid(1.000_000_2, 12),
+            Grid {
+                start: 0,
+                rate: 1.0
+            }
+        );
+        for seconds in [12, 600, 4320, 40_000] {
+            for rate in [1.000_024_987_6, 0.999_912_345_678, 1.009_999_999_9] {
+                let length = seconds * 16_000;
+                let exact = (length as f64 / rate).round() as i64;
+                let stored = grid(rate, seconds).at(seconds / 2, 32_000);
+                assert!(
+                    (stored - exact).abs() <= 1,
+                    "{seconds} s at {rate}: {stored}, {exact}"
+                );
+            }
+        }
     }
 
     #[test]
@@ -260,7 +301,7 @@ mod tests {
                 prop_assert_eq!(all, inside, "epoch {} of {:?}: {:?}", epoch, streams, heard);
             }
             for s in &streams {
-                let (grid, _) = Grid::of(s.offset, s.rate, 32_000);
+                let (grid, _) = Grid::of(s.offset, s.rate, s.length, 32_000);
                 let key = grid.key("D/a", 16_000);
                 prop_assert_eq!(sound_of(&key), "D/a");
             }

@@ -12,7 +12,7 @@ use arrow::array::{Array, AsArray};
 use futures::{StreamExt, stream};
 use mmpipe_corpora::{Scan, StimulusRef};
 
-use super::grid::{self, Grid};
+use super::grid;
 use super::plan::Plan;
 use super::report::{BeyondEeg, IngestReport};
 use super::resume::Earlier;
@@ -62,30 +62,33 @@ fn offset(job: &Job<'_>, stream: &Stream) -> i64 {
     (stream.offset * f64::from(job.recipe.audio.sfreq)).round() as i64
 }
 
-/// Every sound that a trial of this ingest refers to, and the grids of segments it needs.
+/// Every sound that a trial of this ingest refers to, and where in it they start.
 fn requests(job: &Job<'_>, scan: &Scan, plan: &Plan, earlier: Option<&Earlier>) -> Vec<Request> {
-    let n = grid::segment_samples(&job.recipe.audio).max(1);
     let wanted: BTreeSet<&str> = plan.works.iter().map(|w| w.path.as_str()).collect();
-    let mut grids: BTreeMap<&str, BTreeSet<Grid>> = BTreeMap::new();
+    // Rates are positive, so their bits sort as they do.
+    let mut plays: BTreeMap<&str, BTreeSet<(i64, u64)>> = BTreeMap::new();
     for ((path, _), streams) in &plan.streams {
         if wanted.contains(path.as_str()) {
             for s in streams {
-                let (grid, _) = Grid::of(offset(job, s), s.rate, n);
-                grids.entry(&s.stimulus).or_default().insert(grid);
+                let play = (offset(job, s), s.rate.to_bits());
+                plays.entry(&s.stimulus).or_default().insert(play);
             }
         }
     }
     let hashes = Arc::new(Hashes::default());
-    grids
+    plays
         .into_iter()
-        .map(|(path, grids)| Request {
+        .map(|(path, plays)| Request {
             lake: job.lake.root().to_path_buf(),
             place: place(job, scan, path),
             recipe: job.recipe.clone(),
             dataset: scan.dataset.clone(),
             path: path.to_string(),
             sound: plan.sounds.get(path).cloned().unwrap_or_default(),
-            grids,
+            plays: plays
+                .into_iter()
+                .map(|(offset, rate)| (offset, f64::from_bits(rate)))
+                .collect(),
             earlier: earlier.and_then(|e| e.stimuli.get(path)).cloned(),
             hashes: hashes.clone(),
         })

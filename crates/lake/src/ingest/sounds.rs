@@ -96,7 +96,8 @@ pub(crate) struct Request {
     pub(crate) dataset: String,
     pub(crate) path: String,
     pub(crate) sound: Sound,
-    pub(crate) grids: BTreeSet<Grid>,
+    /// The sample that is heard when a trial starts, and the rate of its EEG's clock.
+    pub(crate) plays: Vec<(i64, f64)>,
     pub(crate) earlier: Option<StimulusRow>,
     pub(crate) hashes: Arc<Hashes>,
 }
@@ -176,38 +177,49 @@ impl Request {
         Ok(())
     }
 
+    /// The grids that trials ask of a sound of so many samples.
+    fn grids(&self, length: i64) -> impl Iterator<Item = Grid> {
+        let n = segment_samples(&self.recipe.audio).max(1);
+        let plays = self.plays.iter();
+        plays.map(move |&(offset, rate)| Grid::of(offset, rate, length, n).0)
+    }
+
     /// Stores a sound's segments. Returns its row. A sound that cannot be read becomes a row with
     /// status `rejected`, one that is not there `missing`; a lake that cannot be written is an
     /// error.
-    pub(crate) fn store(mut self) -> Result<StimulusRow> {
+    pub(crate) fn store(self) -> Result<StimulusRow> {
         let mut row = self.row();
         let target = audio_path(&self.lake, &self.recipe.name, &row.dataset, &row.path);
-        let Some(file) = self.place.file().map(Path::to_path_buf) else {
+        let Some(file) = self.place.file() else {
             self.describe(&mut row)?;
             commit::remove(&target)?;
             return Ok(row);
         };
         let decoded = (|| -> Result<_> {
-            row.sha256 = Some(self.hashes.of(&file)?);
+            row.sha256 = Some(self.hashes.of(file)?);
             if row.kind == ENVELOPE {
                 self.describe(&mut row)?;
                 return Ok(Stored::Nothing);
             }
-            if let Some(old) = self.earlier.as_ref().filter(|old| same(old, &row)) {
-                // Epochs of subjects that are not part of this ingest may use these.
-                self.grids.extend(&old.grids);
-                if self.grids.len() == old.grids.len() && target.is_file() {
+            let old = self.earlier.as_ref().filter(|old| same(old, &row));
+            // Epochs of subjects that are not part of this ingest may use these.
+            let mut grids: BTreeSet<Grid> = old.iter().flat_map(|o| &o.grids).copied().collect();
+            let before = grids.len();
+            if let Some(seconds) = old.and_then(|o| o.seconds) {
+                let length = (seconds * f64::from(self.recipe.audio.sfreq)).round() as i64;
+                grids.extend(self.grids(length));
+                if grids.len() == before && target.is_file() {
+                    row.grids = grids.into_iter().collect();
                     return Ok(Stored::Before);
                 }
             }
-            samples(&self.place).map(Stored::Now)
+            let now = samples(&self.place)?;
+            grids.extend(self.grids(now.mono.len() as i64));
+            row.grids = grids.into_iter().collect();
+            Ok(Stored::Now(now))
         })();
-        row.grids = self.grids.into_iter().collect();
         match decoded {
-            Ok(Stored::Nothing) => {
-                row.grids.clear();
-                commit::remove(&target)?;
-            }
+            Ok(Stored::Nothing) => drop(commit::remove(&target)?),
             Ok(Stored::Before) => {
                 // Metadata of the manifest may be newer than the row.
                 if let Some(old) = self.earlier {

@@ -215,6 +215,16 @@ fn a_clock_that_drifts_is_followed_to_the_sample() {
             assert!((a * peak - b).abs() < 1e-6, "epoch {i}");
         }
     }
+    // Another recording whose clock was measured a little otherwise has the same segments.
+    let mut both = asked.clone();
+    both.scan.tables = scan(&raw, &files[..2], WHOLE).tables;
+    both.scan.streams_sql = streams(&[&drift.replace("1.005", "1.005 + 2e-8 * CAST(run AS INT)")]);
+    let other = Lake::create_or_open(&dir.path().join("other")).unwrap();
+    run(&other, both).unwrap();
+    let keys = query(&other, "SELECT DISTINCT stimulus_id FROM audio");
+    assert!(keys.contains("Mini/a.wav@1250x1.005 |"), "{keys}");
+    let count = query(&other, "SELECT count(DISTINCT stimulus_id) AS n FROM audio");
+    assert!(count.contains("| 1 |"), "{count}");
     // Unchanged it is skipped; the grid is part of what is compared.
     assert_eq!(run(&lake, asked.clone()).unwrap().skipped(), 1);
     asked.scan.streams_sql = streams(&[&drift.replace("1.005", "0.995")]);
