@@ -6,6 +6,10 @@
 //! rectified sound; a subject whose first trigger is missing has every segment called by the
 //! number before; one has no times at all.
 
+mod bids;
+mod fieldtrip;
+
+use crate::Result;
 use crate::files::Staging;
 use crate::listening::{
     ATTENDED, Heard, Listener, PlantedHearing, PlantedListening, PlantedSound, Stream, envelope_at,
@@ -14,8 +18,6 @@ use crate::listening::{
 use crate::noise::coloured;
 use crate::random::stream;
 use crate::sessions::{PlantedSession, PlantedTrial};
-use crate::{Error, Result};
-use mmpipe_formats::write::{NewRecording, NewSignal, Start, brainvision};
 use mmpipe_trees::write::{Value, write_mat5};
 use serde_json::json;
 use std::path::Path;
@@ -113,9 +115,9 @@ pub fn brennan(cfg: &Brennan, out: &Path) -> Result<PlantedListening> {
     for subject in &SUBJECTS {
         let name = format!("S{:02}", subject.number);
         let made = recording(cfg, subject, &sounds, format!("{name}.mat"));
-        write_fieldtrip(&staging, &made)?;
+        fieldtrip::write(&staging, &made)?;
         if subject.timed {
-            write_times(&staging, &name, &words(cfg, subject))?;
+            fieldtrip::write_times(&staging, &name, &words(cfg, subject))?;
         }
         recordings.push(made);
     }
@@ -145,8 +147,8 @@ pub fn brennan_nemar(cfg: &Brennan, out: &Path) -> Result<PlantedListening> {
         for x in made.session.samples.iter_mut().flatten() {
             *x = f64::from(*x as f32);
         }
-        write_brainvision(&staging, &made)?;
-        write_events(&staging, &stem, &words(cfg, subject))?;
+        bids::write(&staging, &made)?;
+        bids::write_events(&staging, &stem, &words(cfg, subject))?;
         recordings.push(made);
     }
     let people = SUBJECTS.iter().filter(|s| s.timed).map(|s| {
@@ -201,10 +203,21 @@ fn onsets(segment: usize) -> Vec<f64> {
         .collect()
 }
 
-/// Words as a subject's times have them: sample of the word, number that the segment is given
-/// (from 1), onset in the sound with that number, place in the story. The words of a segment are
-/// those of the sound with its number, whether that is right or not.
-fn words(cfg: &Brennan, subject: &Subject) -> Vec<(f64, usize, f64, usize)> {
+/// A word as a subject's times have it.
+struct Word {
+    /// Of the recording.
+    sample: f64,
+    /// Number that its segment is given, from 1.
+    segment: usize,
+    /// Onset in the sound with that number, s.
+    tmin: f64,
+    /// Place in the story, from 1.
+    order: usize,
+}
+
+/// The words of a subject, in the story's order. Those of a segment are the words of the sound
+/// with its number, whether that is right or not.
+fn words(cfg: &Brennan, subject: &Subject) -> Vec<Word> {
     let mut out = Vec::new();
     for k in usize::from(subject.shifted)..SEGMENTS.len() {
         let called = k - usize::from(subject.shifted);
@@ -212,11 +225,16 @@ fn words(cfg: &Brennan, subject: &Subject) -> Vec<(f64, usize, f64, usize)> {
         for (w, tmin) in onsets(called).into_iter().enumerate() {
             let sample = (start(cfg, subject, k) as f64 + tmin * SFREQ as f64).round();
             if sample >= BEFORE {
-                out.push((sample, called + 1, tmin, earlier + w + 1));
+                out.push(Word {
+                    sample,
+                    segment: called + 1,
+                    tmin,
+                    order: earlier + w + 1,
+                });
             }
         }
     }
-    out.sort_by_key(|w| w.3);
+    out.sort_by_key(|w| w.order);
     out
 }
 
@@ -306,57 +324,6 @@ fn rectified(sound: &[f32], at: f64) -> f64 {
     1000.0 * window.map(|x| f64::from(x.abs())).sum::<f64>() / width
 }
 
-fn write_fieldtrip(staging: &Staging, made: &PlantedHearing) -> Result<()> {
-    let session = &made.session;
-    let (n, channels) = (session.runs[0].1, session.labels.len());
-    let labels = || {
-        let texts = session.labels.iter().map(Value::text);
-        Value::Cell(vec![channels as u64, 1], texts.collect())
-    };
-    let number = |x: usize| Value::scalar(x as f64);
-    // Channels × samples: a sample's channels follow each other.
-    let values = (0..n).flat_map(|i| session.samples.iter().map(move |x| x[i]));
-    let trial = Value::array(&[channels as u64, n as u64], values.collect::<Vec<f64>>());
-    let raw = Value::record([
-        (
-            "hdr",
-            Value::record([
-                ("Fs", number(SFREQ)),
-                ("nChans", number(channels)),
-                ("nSamples", number(n)),
-                ("label", labels()),
-                ("chanunit", Value::texts(vec!["uV"; channels])),
-            ]),
-        ),
-        ("label", labels()),
-        ("trial", Value::cells([trial])),
-        ("fsample", number(SFREQ)),
-        ("sampleinfo", Value::row(vec![1.0, n as f64])),
-    ]);
-    write_mat5(&staging.path(&session.path)?, &[("raw", raw)], true).map_err(Error::from)
-}
-
-/// `proc/S01.mat`: a row a word.
-fn write_times(staging: &Staging, name: &str, words: &[(f64, usize, f64, usize)]) -> Result<()> {
-    let mut trl: Vec<f64> = Vec::new();
-    trl.extend(words.iter().map(|w| w.0 - BEFORE));
-    trl.extend(words.iter().map(|w| w.0 + 500.0));
-    trl.extend(words.iter().map(|_| -BEFORE));
-    trl.extend(words.iter().map(|w| w.1 as f64));
-    trl.extend(words.iter().map(|w| w.2));
-    trl.extend(words.iter().map(|w| w.3 as f64));
-    let proc = Value::record([
-        ("subject", Value::text(name)),
-        ("trl", Value::array(&[words.len() as u64, 6], trl)),
-        ("varnames", Value::texts(["segment", "tmin", "Order"])),
-        ("implicitref", Value::text("29")),
-        ("tot_trials", Value::scalar(words.len() as f64)),
-        ("tot_chans", Value::scalar(61.0)),
-    ]);
-    let path = staging.path(&format!("proc/{name}.mat"))?;
-    write_mat5(&path, &[("proc", proc)], true).map_err(Error::from)
-}
-
 fn list_of_words() -> String {
     let mut text = String::from("Word,Trigger,Segment,onset,offset,Order\n");
     let mut order = 0;
@@ -368,83 +335,4 @@ fn list_of_words() -> String {
         }
     }
     text
-}
-
-fn write_brainvision(staging: &Staging, made: &PlantedHearing) -> Result<()> {
-    let session = &made.session;
-    let pairs = session.labels.iter().zip(&session.samples);
-    let recording = NewRecording {
-        start: Start::default(),
-        patient: &session.subject,
-        recording: "mmpipe-simulate",
-        signals: pairs
-            .map(|(name, samples)| NewSignal {
-                name,
-                unit: "µV",
-                sfreq: session.sfreq,
-                prefilter: "",
-                transducer: "",
-                physical_range: None,
-                samples,
-            })
-            .collect(),
-        annotations: &[],
-    };
-    let path = staging.path(&session.path)?;
-    brainvision::write(&path, &recording, brainvision::Sample::Float32)?;
-    let rows: Vec<Vec<String>> = session
-        .labels
-        .iter()
-        .map(|label| {
-            let (kind, unit) = match label.as_str() {
-                "VEOG" => ("EOG", "µV"),
-                "AUD" | "Aux5" => ("MISC", "n/a"),
-                _ => ("EEG", "µV"),
-            };
-            [label, kind, unit, "500.0", "good"]
-                .map(str::to_owned)
-                .into()
-        })
-        .collect();
-    let columns = ["name", "type", "units", "sampling_frequency", "status"];
-    let stem = session.path.trim_end_matches("eeg.vhdr");
-    staging.tsv(&format!("{stem}channels.tsv"), &columns, &rows)?;
-    let about = json!({
-        "TaskName": "alicelistening", "SamplingFrequency": 500.0, "PowerLineFrequency": 60,
-        "EEGReference": "average (offline)", "EEGPlacementScheme": "easycap-M10",
-    });
-    staging.json(&format!("{stem}eeg.json"), &about)
-}
-
-/// A row a word, as it was made from the times of the first release.
-fn write_events(staging: &Staging, stem: &str, words: &[(f64, usize, f64, usize)]) -> Result<()> {
-    let mut rows: Vec<(f64, Vec<String>)> = words
-        .iter()
-        .map(|(sample, segment, _, order)| {
-            let onset = sample / SFREQ as f64;
-            let file = format!("DownTheRabbitHoleFinal_SoundFile{segment}.wav");
-            let cells = [
-                onset.to_string(),
-                "0.2".into(),
-                "word".into(),
-                "word".into(),
-                file,
-            ];
-            let mut row = Vec::from(cells);
-            row.extend([order.to_string(), segment.to_string()]);
-            (onset, row)
-        })
-        .collect();
-    rows.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let columns = [
-        "onset",
-        "duration",
-        "trial_type",
-        "word",
-        "stim_file",
-        "word_index",
-        "segment",
-    ];
-    let rows: Vec<Vec<String>> = rows.into_iter().map(|r| r.1).collect();
-    staging.tsv(&format!("{stem}_events.tsv"), &columns, &rows)
 }
