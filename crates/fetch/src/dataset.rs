@@ -300,6 +300,7 @@ mod tests {
             "zenodo_4518754",
             "zenodo_10260082",
             "Brennan_2018",
+            "Brennan-NEMAR",
             "Broderick_2018",
             "Le_Petit_Prince",
             "MAD-EEG",

@@ -27,6 +27,8 @@ pub(super) fn zenodo(text: &str) -> Result<Listing, String> {
     struct Record {
         #[serde(default)]
         files: Vec<File>,
+        #[serde(default)]
+        metadata: serde_json::Value,
     }
     #[derive(Deserialize)]
     struct File {
@@ -56,13 +58,13 @@ pub(super) fn zenodo(text: &str) -> Result<Listing, String> {
             problem: None,
         })
     };
-    some(
-        record
-            .files
-            .into_iter()
-            .map(offered)
-            .collect::<Result<_, String>>()?,
-    )
+    let files = record.files.into_iter().map(offered);
+    let mut listing = some(files.collect::<Result<_, String>>()?)?;
+    if let Some(licence) = record.metadata["license"]["id"].as_str() {
+        let note = format!("the record's licence is {}", licence.escape_debug());
+        listing.notes.push(note);
+    }
+    Ok(listing)
 }
 
 /// `GET /v2/articles/N/files` of figshare.
@@ -155,7 +157,8 @@ mod tests {
     #[test]
     fn zenodo_is_read() {
         let listing = zenodo(
-            r#"{"id": 1, "files": [{"id": "u", "key": "S1.mat", "size": 5,
+            r#"{"id": 1, "metadata": {"license": {"id": "cc-by-4.0"}},
+            "files": [{"id": "u", "key": "S1.mat", "size": 5,
             "checksum": "md5:1d1184d4a026fba9d79d16b9a26cd3bb",
             "links": {"self": "https://zenodo.org/api/records/1/files/S1.mat/content"}}]}"#,
         )
@@ -164,6 +167,7 @@ mod tests {
         assert_eq!((f.path.as_deref(), f.size), (Some("S1.mat"), Some(5)));
         assert_eq!(f.digest.unwrap().name(), "md5");
         assert!(f.url.as_str().ends_with("/content"));
+        assert_eq!(listing.notes, ["the record's licence is cc-by-4.0"]);
         for bad in [
             "",
             "<html>",
