@@ -96,11 +96,22 @@ fn the_list_of_data_sets() {
 #[test]
 fn what_is_not_open_is_said_with_what_to_do() {
     let scratch = Scratch::new();
-    for name in ["TUAB", "HR-EEG4EMO", "BCI-IV-2A"] {
+    for name in ["TUAB", "BCI-IV-2A"] {
         let ran = scratch.run(&["fetch", "--dataset", name, "--out", "raw"]);
         assert_eq!(ran.code, 1, "{ran}");
         insta::assert_snapshot!(format!("closed-{name}"), ran.stdout);
     }
+    let told = scratch.run(&["fetch", "--dataset", "hr-eeg4emo", "--out", "raw", "--json"]);
+    assert_eq!(told.code, 1, "{told}");
+    let told: serde_json::Value = serde_json::from_str(&told.stdout).expect("JSON");
+    assert_eq!(told["access"], "registration");
+    assert!(
+        told["register"]
+            .as_str()
+            .unwrap()
+            .contains("interdigital.com")
+    );
+    assert!(told["steps"].as_array().is_some_and(|s| !s.is_empty()));
 }
 
 #[test]
