@@ -74,9 +74,25 @@ pub enum Error {
     /// Bytes that are not a safetensors file.
     #[error("weights are not valid safetensors: {0}")]
     Safetensors(#[from] safetensors::SafeTensorError),
+    /// A checkpoint of others that cannot be read.
+    #[error("checkpoint, {place}: {reason}")]
+    Checkpoint {
+        /// Entry, tensor or offset.
+        place: String,
+        /// What was found and expected.
+        reason: String,
+    },
+    /// A file that cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: std::path::PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
     /// An electrode without a row in the embedding table.
     #[error(
-        "electrode {name} has no row in the spatial embedding table; rename it to a 10-05 name of the table, drop it, or turn spatial_embedding off"
+        "electrode {name} has no row in the spatial embedding table; and no 10-05 place to borrow one by; rename it to a 10-05 name, drop it, or turn spatial_embedding off"
     )]
     UnknownElectrode {
         /// The name as given.

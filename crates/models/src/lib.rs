@@ -1,15 +1,17 @@
 //! Networks for EEG and sound, their differentiable operations and their variables.
 //!
-//! Owns: the architectures (EEGNet, the MindMix EEG encoder with a classification head, AADNet),
-//! the operations they are made of, named parameters with seeded initial values, and their
-//! exchange as safetensors bytes. Does not own: data loading, losses, optimisers, checkpoints on
-//! disk, or metrics.
+//! Owns: the architectures (EEGNet, AADNet, the MindMix EEG encoder with a classification head,
+//! stage 1 with its codebook, sound encoders, stage 2 with its fusion modules and scorings), the
+//! losses that belong to a stage, the operations they are made of, named parameters with seeded
+//! initial values, their exchange as safetensors bytes, and the reading of published weights. Does
+//! not own: data loading, optimisers, runs and their checkpoints, or metrics.
 //!
 //! The trainer sees networks through [`Model`] alone. Random masks are pure functions of (seed,
 //! step, layer), results do not depend on the number of threads.
 
 pub mod aadnet;
 pub mod align;
+pub mod audio;
 pub mod eegnet;
 pub mod encoder;
 mod error;
@@ -20,6 +22,7 @@ pub mod ops;
 mod params;
 pub mod pretrain;
 pub mod rng;
+pub mod weights;
 
 pub use error::{Error, Result};
 pub use model::{Batch, Mode, Model, Needs};

@@ -261,6 +261,42 @@ impl Params {
         Ok(safetensors::serialize(views, None)?)
     }
 
+    /// As [`Params::to_safetensors`], with the mark by which Hugging Face's loaders know PyTorch's
+    /// layout.
+    pub fn to_safetensors_for_torch(&self) -> Result<Vec<u8>> {
+        let mut views: Vec<(&str, Tensor)> = Vec::with_capacity(self.entries.len());
+        for p in &self.entries {
+            views.push((&p.name, p.var.as_tensor().to_device(&Device::Cpu)?));
+        }
+        let mark = HashMap::from([("format".to_string(), "pt".to_string())]);
+        Ok(safetensors::serialize(views, Some(mark))?)
+    }
+
+    /// Loads tensors into the variables whose names begin with `prefix`, which the tensors' names
+    /// lack: stored weights of a part into a larger network. All or nothing, as [`Params::load`].
+    ///
+    /// # Errors
+    /// As [`Params::load`], over the variables of the part.
+    pub fn load_part(&self, prefix: &str, tensors: &HashMap<String, Tensor>) -> Result<()> {
+        let mut whole = HashMap::with_capacity(self.entries.len());
+        for p in &self.entries {
+            let Some(part) = p.name.strip_prefix(prefix) else {
+                whole.insert(p.name.clone(), p.var.as_tensor().detach());
+                continue;
+            };
+            if let Some(t) = tensors.get(part) {
+                whole.insert(p.name.clone(), t.clone());
+            }
+        }
+        for name in tensors.keys() {
+            let name = format!("{prefix}{name}");
+            if !self.index.contains_key(&name) {
+                return Err(Error::UnexpectedTensor { name });
+            }
+        }
+        self.load(&whole)
+    }
+
     /// Loads the bytes of a safetensors file; see [`Params::load`].
     pub fn from_safetensors(&self, bytes: &[u8]) -> Result<()> {
         self.load(&candle_core::safetensors::load_buffer(bytes, &Device::Cpu)?)

@@ -311,6 +311,40 @@ fn attention() {
 }
 
 #[test]
+fn attention_and_group_norm_of_padded_samples() {
+    for (b, h, n, d) in [(1, 1, 9, 4), (2, 2, 17, 5), (1, 1, 255, 3)] {
+        let lengths: Vec<usize> = (0..b).map(|i| n - 2 - 3 * i).collect();
+        let shape = vec![b, h, n, d];
+        check_with_step(
+            "padded attention",
+            &[shape.clone(), shape.clone(), shape],
+            3e-2,
+            &|a| ops::attention_padded(&a[0], &a[1], &a[2], 0.4, &lengths),
+        );
+    }
+    for (b, r, l) in [(1, 2, 25), (2, 7, 5), (1, 255, 3)] {
+        let rows: Vec<usize> = (0..b).map(|i| r - 1 - 2 * i).collect();
+        check(
+            "padded group norm",
+            &[vec![b, r, 8, l], vec![8], vec![8]],
+            &|a| ops::group_norm_padded(&a[0], 4, &a[1], &a[2], 1e-5, &rows),
+        );
+    }
+}
+
+#[test]
+fn log_softmax_and_unit_vectors() {
+    for shape in [vec![1, 9], vec![2, 255], vec![3, 4, 33]] {
+        check("log softmax", std::slice::from_ref(&shape), &|a| {
+            ops::log_softmax(&a[0])
+        });
+        check("unit vectors", &[shape], &|a| {
+            ops::l2_normalise(&a[0], 1e-12)
+        });
+    }
+}
+
+#[test]
 fn pooling() {
     for (b, c, t) in [(1, 1, 33), (2, 255, 5), (1, 3, 64)] {
         check("mean of 4", &[vec![b, c, t]], &|a| {

@@ -2,7 +2,7 @@
 //!
 //! Owns: the fusion modules (CALRA as the paper writes it and as its code has it, co-attention,
 //! concatenation, none), the contrast over a batch and its temperature, and the two scorings of
-//! candidates. Does not own: the encoders, batches, the optimiser, or what is done with a score.
+//! candidates, and the network of it all. Does not own: the encoders, batches, the optimiser, or what is done with a score.
 //!
 //! CALRA refines each vector *with the other*, so its results belong to one pair. A score that
 //! compares vectors of different pairs can carry the answer in its input: `Pairs::Diagonal` and
@@ -13,6 +13,7 @@ mod calra_released;
 mod config;
 mod contrast;
 mod fusion;
+mod model;
 pub mod score;
 mod simple;
 mod types;
@@ -22,4 +23,5 @@ pub use self::contrast::{
     Logits, MAX_LOGIT_SCALE, Sounds, Temperature, crossed, info_nce, logits, own_candidates,
 };
 pub use self::fusion::Fusion;
+pub use self::model::{AlignConfig, Aligner};
 pub use self::types::UNKNOWN_TYPE;

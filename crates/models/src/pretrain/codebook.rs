@@ -197,11 +197,11 @@ impl Codebook {
         let chosen = weight.index_select(&codes, 0)?;
         let (bins, means) = self.means(&held, &codes, &weight)?;
         let decay = self.config.decay;
-        // Usage is followed in evaluation too, as published.
-        let counts = ((self.counts.as_tensor().detach() * decay)? + (&bins * (1.0 - decay))?)?;
-        self.counts.set(&counts)?;
         let mut revived = 0;
         if mode.is_train() {
+            // The published code counts in evaluation too; here evaluation changes nothing.
+            let counts = ((self.counts.as_tensor().detach() * decay)? + (&bins * (1.0 - decay))?)?;
+            self.counts.set(&counts)?;
             let moved = ((&weight * decay)? + (means * (1.0 - decay))?)?;
             let (moved, count) =
                 self.revive(ops::l2_normalise(&moved, EPS)?, &held, &bins, mode)?;

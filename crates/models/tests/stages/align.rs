@@ -462,3 +462,72 @@ fn misfits_are_typed_errors() {
         );
     }
 }
+
+/// A whole step of stage 2 on a batch of mixed montages: every variable of both encoders, the
+/// projections, the module and the temperature learns.
+#[test]
+fn the_whole_network_learns() {
+    use mmpipe_models::align::{AlignConfig, Aligner};
+    use mmpipe_models::audio::{AudioConfig, Wav2Vec2Config};
+    use mmpipe_models::encoder::{EncoderConfig, Size};
+
+    let audio = Wav2Vec2Config {
+        hidden_size: 24,
+        num_hidden_layers: 1,
+        num_attention_heads: 4,
+        intermediate_size: 20,
+        conv_dim: vec![8, 12],
+        conv_kernel: vec![10, 3],
+        conv_stride: vec![5, 2],
+        num_conv_pos_embeddings: 8,
+        num_conv_pos_embedding_groups: 4,
+        ..Wav2Vec2Config::wav2vec2_base()
+    };
+    let keys = "softmax takes away what is the same for all keys";
+    for (config, mut zero) in [
+        (AlignConfig::new(Size::Base), SINGLE.to_vec()),
+        (AlignConfig::released(Size::Base), Vec::new()),
+    ] {
+        zero.extend([
+            ("k_norm.bias", keys),
+            ("k_proj.bias", keys),
+            ("masked_spec_embed", "no span is hidden"),
+        ]);
+        let config = AlignConfig {
+            eeg: EncoderConfig {
+                depth: 1,
+                mlp: 40,
+                drop_path: 0.0,
+                ..config.eeg.clone()
+            },
+            audio: AudioConfig::Wav2Vec2(audio.clone().deterministic()),
+            fusion: FusionConfig {
+                dropout: 0.0,
+                ..small(config.fusion.kind)
+            },
+            ..config
+        };
+        for dtype in [DType::F64, DType::F32] {
+            let net = Aligner::new(&config, Params::with_dtype(2, &Device::Cpu, dtype)).unwrap();
+            let names = ["Fz", "Cz", "O1"].map(str::to_string);
+            let (x, y) = (
+                noise("x", &[2, 3, 400], dtype),
+                noise("y", &[2, 1, 400], dtype),
+            );
+            let e = net
+                .embed_eeg(&[(&x, &names), (&y, &names[1..2])], TRAIN)
+                .unwrap();
+            let sounds = Sounds {
+                audio: net
+                    .embed_audio(&noise("s", &[4, 400], dtype), TRAIN)
+                    .unwrap(),
+                types: vec![0, 1, 2, 0],
+                ids: vec![1, 2, 3, 4],
+                others: None,
+            };
+            let loss = net.loss(&e, &sounds, TRAIN).unwrap();
+            twin::coverage("stage 2", net.params(), &loss.backward().unwrap(), &zero);
+            net.constrain().unwrap();
+        }
+    }
+}

@@ -2,7 +2,9 @@
 //! gradients of every variable, and the properties that scoring rests on.
 
 mod align;
+mod audio;
 mod encoder;
 mod pretrain;
 mod trap;
 mod twin;
+mod weights;

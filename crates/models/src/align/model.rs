@@ -1,0 +1,192 @@
+//! The whole of stage 2: both encoders, both projections, fusion and temperature. Variable names
+//! equal the released checkpoint's.
+
+use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
+
+use super::config::{FusionConfig, FusionKind, Pairs};
+use super::contrast::{Sounds, Temperature, info_nce, logits};
+use super::fusion::Fusion;
+use super::score;
+use crate::audio::{AudioConfig, AudioEncoder, Wav2Vec2Config};
+use crate::encoder::{Encoder, EncoderConfig, Size};
+use crate::error::{Error, Result};
+use crate::layers::Projection;
+use crate::model::Mode;
+use crate::params::Params;
+
+/// Shape of the network and of its contrast.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AlignConfig {
+    /// The EEG encoder.
+    pub eeg: EncoderConfig,
+    /// The sound encoder.
+    pub audio: AudioConfig,
+    /// The sound encoder does not learn.
+    pub frozen_audio: bool,
+    /// What stands between projections and score.
+    pub fusion: FusionConfig,
+    /// Which pairs of a batch are fused for the contrast.
+    pub pairs: Pairs,
+    /// The contrast runs both ways; the released code has EEG → sound alone.
+    pub symmetric: bool,
+    /// Temperature at the start.
+    pub temperature: f64,
+}
+
+impl AlignConfig {
+    /// A named size with the paper's sound encoder and module, and honest pairs.
+    pub fn new(size: Size) -> Self {
+        Self {
+            eeg: EncoderConfig::new(size),
+            audio: AudioConfig::Wav2Vec2(Wav2Vec2Config::wav2vec2_base()),
+            frozen_audio: false,
+            fusion: FusionConfig::new(FusionKind::CalraPaper),
+            pairs: Pairs::Crossed,
+            symmetric: false,
+            temperature: 0.07,
+        }
+    }
+
+    /// A named size as the released code runs it: no spatial embedding, its module, and pairs whose
+    /// EEG has seen the answer.
+    pub fn released(size: Size) -> Self {
+        Self {
+            eeg: EncoderConfig::released(size),
+            fusion: FusionConfig::new(FusionKind::CalraReleased),
+            pairs: Pairs::Diagonal,
+            ..Self::new(size)
+        }
+    }
+}
+
+/// The network.
+#[derive(Debug, Clone)]
+pub struct Aligner {
+    config: AlignConfig,
+    params: Params,
+    encoder: Encoder,
+    eeg_proj: Projection,
+    audio: AudioEncoder,
+    audio_proj: Projection,
+    fusion: Fusion,
+    temperature: Temperature,
+}
+
+impl Aligner {
+    /// Builds the network in `params` (an empty set).
+    ///
+    /// # Errors
+    /// [`Error::Config`] for sizes that make no network.
+    pub fn new(config: &AlignConfig, mut params: Params) -> Result<Self> {
+        let p = &mut params;
+        let width = config.fusion.width;
+        let encoder = Encoder::new(&config.eeg, p, "eeg_model.model.")?;
+        let eeg_proj = Projection::new(p, "eeg_proj", config.eeg.width(), width)?;
+        let audio = AudioEncoder::new(&config.audio, config.frozen_audio, p, "audio_model.")?;
+        let audio_proj = Projection::new(p, "audio_proj", audio.width(), width)?;
+        let fusion = Fusion::new(&config.fusion, p, "fusion_module.")?;
+        let temperature = Temperature::new(p, "logit_scale", config.temperature)?;
+        Ok(Self {
+            config: config.clone(),
+            params,
+            encoder,
+            eeg_proj,
+            audio,
+            audio_proj,
+            fusion,
+            temperature,
+        })
+    }
+
+    /// The configuration it was built from.
+    pub fn config(&self) -> &AlignConfig {
+        &self.config
+    }
+
+    /// The variables.
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// The module between projections and score.
+    pub fn fusion(&self) -> &Fusion {
+        &self.fusion
+    }
+
+    /// Projected EEG [B, width] of groups of one montage each, one after the other: a batch may mix
+    /// montages of any numbers of channels, and none is padded.
+    ///
+    /// # Errors
+    /// Those of [`Encoder::forward`]; [`Error::Shape`] for no group at all.
+    pub fn embed_eeg(&self, groups: &[(&Tensor, &[String])], mode: Mode) -> Result<Tensor> {
+        let parts = groups
+            .iter()
+            .map(|(x, names)| self.encoder.forward(x, names, mode))
+            .collect::<Result<Vec<_>>>()?;
+        if parts.is_empty() {
+            return Err(Error::Shape {
+                what: "groups of eeg",
+                found: vec![0],
+                expected: "at least one".to_string(),
+            });
+        }
+        self.eeg_proj.forward(&Tensor::cat(&parts, 0)?)
+    }
+
+    /// Projected sound [B, width] of waveforms [B, T], or of embeddings where that is what the
+    /// configuration says.
+    ///
+    /// # Errors
+    /// Those of [`AudioEncoder::forward`].
+    pub fn embed_audio(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
+        self.audio_proj.forward(&self.audio.forward(x, mode)?)
+    }
+
+    /// InfoNCE of projected EEG [B, width] with the batch's sounds.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when counts do not fit.
+    pub fn loss(&self, eeg: &Tensor, sounds: &Sounds, mode: Mode) -> Result<Tensor> {
+        let c = &self.config;
+        let scores = logits(&self.fusion, eeg, sounds, c.pairs, &self.temperature, mode)?;
+        info_nce(&scores, c.symmetric)
+    }
+
+    /// Scores of candidates, see [`score::candidate`].
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when counts do not fit.
+    pub fn score(&self, eeg: &Tensor, candidates: &Tensor, types: &[u32]) -> Result<Tensor> {
+        score::candidate(&self.fusion, eeg, candidates, types)
+    }
+
+    /// Scores as the released evaluator gives them, **with the label in the input**: see
+    /// [`score::paper`].
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when counts do not fit.
+    pub fn score_paper(
+        &self,
+        eeg: &Tensor,
+        candidates: &Tensor,
+        types: &[u32],
+        attended: &[usize],
+    ) -> Result<Tensor> {
+        let factor: f64 = self
+            .temperature
+            .factor()?
+            .to_dtype(candle_core::DType::F64)?
+            .to_scalar()?;
+        score::paper(&self.fusion, eeg, candidates, types, attended, factor)
+    }
+
+    /// Holds the temperature's limit; to be called after every optimiser step.
+    ///
+    /// # Errors
+    /// Those of the tensor library.
+    pub fn constrain(&self) -> Result<()> {
+        self.temperature.constrain()
+    }
+}

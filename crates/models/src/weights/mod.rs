@@ -1,0 +1,16 @@
+//! Weights of others: PyTorch and safetensors files in, this crate's names and a configuration out.
+//!
+//! Owns: the reader of `.pth`, `.pt` and `.bin` files (tensors alone, nothing of a pickle is ever
+//! run), the maps from published names to ours, and the conversion. Does not own: downloads, or what
+//! a network does with its weights.
+
+mod convert;
+mod infer;
+mod names;
+mod pickle;
+mod torch;
+mod values;
+
+pub use self::convert::{Converted, convert, read_tensors};
+pub use self::names::{Kind, Renamed, rename};
+pub use self::torch::{Checkpoint, read_torch};
