@@ -92,7 +92,7 @@ fn without_a_mapping_the_error_says_what_is_needed_and_lists_the_folder() {
         assert_ne!(ran.code, 0, "{ran}");
         for part in [
             "--mapping",
-            "no description of the files",
+            "is not published",
             "eeg/P01.mat",
             "audio/A_1.wav",
         ] {
