@@ -5,7 +5,7 @@ use mmpipe_simulate::{MadEeg, PlantedSessions, mad_eeg};
 use serde_json::{Value, json};
 
 use crate::heard::heard;
-use crate::planted::{every_second_is_accounted_for, samples_agree, trials_agree};
+use crate::planted::{samples_agree, trials_agree};
 use crate::support::Scratch;
 
 fn ingested(cfg: &MadEeg) -> (Scratch, PlantedSessions, Value) {

@@ -1,4 +1,4 @@
-//! Sounds: WAV, FLAC, MP3 and Ogg Vorbis through symphonia. Owns the checks that nothing is
+//! Sounds: WAV, FLAC, MP3 and Ogg Vorbis through symphonia, plain WAV past it (`wav`). Owns the checks that nothing is
 //! lost without a word; knows nothing of resampling (see the `signal` crate).
 //!
 //! MP3 and Vorbis encoders add silence before and after the sound; it is removed where the file
@@ -15,6 +15,8 @@ use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::{FormatOptions, FormatReader, Track, TrackType};
 use symphonia::core::io::{MediaSource, MediaSourceStream};
 use symphonia::core::meta::MetadataOptions;
+
+mod wav;
 
 use crate::error::{Error, Result};
 use crate::recording::{Diagnostic, Severity};
@@ -212,6 +214,12 @@ impl Opened {
 type Sink<'a> = dyn FnMut(&[f32]) -> Result<()> + 'a;
 
 fn run(path: &Path, source: Source, sink: &mut Sink<'_>) -> Result<Decoded> {
+    if let Some(plain) = wav::Plain::of(source.bytes()) {
+        let info = Opened::new(path, Source::open(path)?)?.info;
+        if plain.is(&info) {
+            return plain.decode(source.bytes(), info, sink);
+        }
+    }
     let Opened {
         mut format,
         track,
