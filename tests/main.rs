@@ -28,13 +28,10 @@ mod openbmi;
 mod paired;
 mod plain;
 mod planted;
-<<<<<<< HEAD
 mod pme4;
+mod ridge;
 mod simulate;
 mod sounds;
-=======
-mod ridge;
->>>>>>> 2557e2b (formats: plain WAV files are decoded from the mapped bytes)
 mod support;
 mod tuab;
 mod tuep;
