@@ -90,7 +90,7 @@ impl Moments {
                     let mut sum = *product;
                     for b in 0..lags - apart {
                         let a = b + apart;
-                        if c > d || c == d {
+                        if c >= d {
                             out.xx[at(c * lags + a, d * lags + b)] = sum;
                         } else {
                             out.xx[at(d * lags + b, c * lags + a)] = sum;
