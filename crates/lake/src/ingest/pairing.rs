@@ -180,7 +180,29 @@ fn fill(job: &Job<'_>, plan: &mut Plan, report: &mut IngestReport) {
         }
     }
     report.notes.extend(notes(&report.stimuli, poorer, silent));
+    report.notes.extend(without_trial(plan));
     report.beyond_eeg = beyond_eeg(&plan.works, &plan.seconds, sfreq);
+}
+
+/// Says which sounds belong to no trial of their recording.
+fn without_trial(plan: &Plan) -> Option<String> {
+    let trials: HashMap<&str, BTreeSet<i32>> = plan
+        .works
+        .iter()
+        .map(|w| (w.path.as_str(), w.trials.iter().map(|t| t.trial).collect()))
+        .collect();
+    let lost: BTreeSet<(&str, i32)> = plan
+        .streams
+        .keys()
+        .map(|(path, trial)| (path.as_str(), *trial))
+        .filter(|(path, trial)| trials.get(path).is_some_and(|t| !t.contains(trial)))
+        .collect();
+    let (path, trial) = lost.first()?;
+    Some(format!(
+        "streams-without-trial: the streams query names {} trials that the trials query does not have, the first: \
+         {path}, trial {trial}; their sounds are not used",
+        lost.len()
+    ))
 }
 
 /// Remarks on the sounds that cannot be used, and on those that can be but are not whole.

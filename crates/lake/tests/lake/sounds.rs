@@ -1,7 +1,7 @@
 //! Sounds: stored once, paired with epochs, missing ones told.
 
 use crate::common::*;
-use mmpipe_lake::{AudioStore, EpochStore, IngestRequest, Lake};
+use mmpipe_lake::{AudioStore, EpochStore, IngestReport, IngestRequest, Lake};
 
 #[test]
 fn epochs_point_at_segments_on_and_off_the_grid() {
@@ -215,6 +215,23 @@ fn a_clock_that_drifts_is_followed_to_the_sample() {
             assert!((a * peak - b).abs() < 1e-6, "epoch {i}");
         }
     }
+    let note = |report: &IngestReport| {
+        let of = |n: &&String| n.starts_with("streams-without-trial");
+        report.notes.iter().find(of).cloned()
+    };
+    let mut lost = IngestRequest {
+        dry_run: true,
+        ..asked.clone()
+    };
+    assert_eq!(note(&run(&lake, lost.clone()).unwrap()), None);
+    lost.scan.streams_sql = streams(&[drift]).map(|sql| sql.replace("0 AS trial", "3 AS trial"));
+    let said = note(&run(&lake, lost).unwrap()).unwrap();
+    assert!(
+        said.contains(
+            "names 1 trials that the trials query does not have, the first: s1/a.edf, trial 3"
+        ),
+        "{said}"
+    );
     // Another recording whose clock was measured a little otherwise has the same segments.
     let mut both = asked.clone();
     both.scan.tables = scan(&raw, &files[..2], WHOLE).tables;
