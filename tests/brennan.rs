@@ -1,6 +1,6 @@
 //! Alice: FieldTrip structs with the times of words (first release), and BIDS (NEMAR).
 
-use mmpipe_simulate::{Brennan, brennan, brennan_nemar};
+use mmpipe_simulate::{Brennan, brennan, brennan_nemar, brennan_v2};
 use mmpipe_trees::Tree;
 use serde_json::{Value, json};
 
@@ -157,6 +157,36 @@ fn brennan_of_nemar_in_miniature() {
     samples_agree(&scratch, &planted.recordings[0].session, &kept, 1);
     sounds_agree(&scratch, "Brennan-NEMAR", &planted.sounds, 1);
     copies_agree(&scratch, &[("001", "Aux5", 1..6), ("026", "AUD", 2..6)]);
+}
+
+#[test]
+fn brennan_of_the_amplifier_in_miniature() {
+    let scratch = Scratch::new();
+    let planted = brennan_v2(&Brennan::default(), &scratch.path("raw")).unwrap();
+    let report = scratch.json(&["ingest", "--dataset", "Brennan-V2", "--raw", "raw"]);
+    let recordings = report["recordings"].as_array().unwrap();
+    assert_eq!(recordings.len(), 4, "{report:#}");
+    assert!(recordings.iter().all(|r| r["status"] == "ok"), "{report:#}");
+    let found =
+        scratch.sql("SELECT subject, container, n_channels, epochs FROM recordings ORDER BY 1");
+    let row = |subject: &str, epochs: i64| json!({ "subject": subject, "container": "BrainVision", "n_channels": 60, "epochs": epochs });
+    assert_eq!(
+        found,
+        [row("01", 15), row("05", 15), row("09", 15), row("26", 13)]
+    );
+    every_second_is_accounted_for(&scratch);
+    // Two spellings of markers; sounds 60 and 50 ms after them; S26 without its first segment.
+    hearing_agrees(&scratch, "Brennan-V2", &planted.recordings);
+    let kept: Vec<usize> = (0..60).collect();
+    samples_agree(&scratch, &planted.recordings[2].session, &kept, 1);
+    copies_agree(
+        &scratch,
+        &[
+            ("01", "Aux5", 1..6),
+            ("09", "AUD", 1..6),
+            ("26", "AUD", 2..6),
+        ],
+    );
 }
 
 /// The real times of five subjects, by the manifest's form: segments lie one after the other, as

@@ -96,12 +96,14 @@ fn broderick_of_dryad_in_miniature() {
     // An envelope is nothing to hear.
     let found = scratch.sql("SELECT count(*) AS n FROM eeg WHERE array_length(stimuli) > 0");
     assert_eq!(found, [json!({ "n": 0 })]);
-    let found = scratch.sql("SELECT path, content_id FROM stimuli ORDER BY 1");
-    let envelope = |run: usize| {
+    let found = scratch
+        .sql("SELECT path, content_id, kind, sfreq, seconds, status FROM stimuli ORDER BY 1");
+    let envelope = |run: usize, seconds: f64| {
         let path = format!("Natural Speech/Stimuli/Envelopes/audio{run}_128Hz.mat#env");
-        json!({ "path": path, "content_id": format!("run0{run}") })
+        json!({ "path": path, "content_id": format!("run0{run}"), "kind": "envelope", "sfreq": 128.0,
+                "seconds": seconds, "status": "ok" })
     };
-    assert_eq!(found, [envelope(1), envelope(2)]);
+    assert_eq!(found, [envelope(1, 9.0), envelope(2, 10.296875)]);
     let ignored = report["ignored"].to_string();
     assert!(ignored.contains("Cocktail Party"), "{ignored}");
     every_second_is_accounted_for(&scratch);

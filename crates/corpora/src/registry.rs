@@ -27,6 +27,10 @@ const BUILTIN: &[(&str, &str)] = &[
         include_str!("../../../data-manifests/Brennan-NEMAR.toml"),
     ),
     (
+        "Brennan-V2.toml",
+        include_str!("../../../data-manifests/Brennan-V2.toml"),
+    ),
+    (
         "Brennan_2018.toml",
         include_str!("../../../data-manifests/Brennan_2018.toml"),
     ),

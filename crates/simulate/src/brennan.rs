@@ -18,6 +18,7 @@ use crate::listening::{
 use crate::noise::coloured;
 use crate::random::stream;
 use crate::sessions::{PlantedSession, PlantedTrial};
+use mmpipe_formats::Annotation;
 use mmpipe_trees::write::{Value, write_mat5};
 use serde_json::json;
 use std::path::Path;
@@ -114,7 +115,8 @@ pub fn brennan(cfg: &Brennan, out: &Path) -> Result<PlantedListening> {
     let mut recordings = Vec::new();
     for subject in &SUBJECTS {
         let name = format!("S{:02}", subject.number);
-        let made = recording(cfg, subject, &sounds, format!("{name}.mat"));
+        let path = format!("{name}.mat");
+        let made = recording(cfg, subject, &sounds, path, subject.timed);
         fieldtrip::write(&staging, &made)?;
         if subject.timed {
             fieldtrip::write_times(&staging, &name, &words(cfg, subject))?;
@@ -142,7 +144,8 @@ pub fn brennan_nemar(cfg: &Brennan, out: &Path) -> Result<PlantedListening> {
     for subject in SUBJECTS.iter().filter(|s| s.timed) {
         let name = format!("{:03}", subject.number);
         let stem = format!("sub-{name}/eeg/sub-{name}_task-alicelistening");
-        let mut made = recording(cfg, subject, &sounds, format!("{stem}_eeg.vhdr"));
+        let path = format!("{stem}_eeg.vhdr");
+        let mut made = recording(cfg, subject, &sounds, path, true);
         made.session.subject = name;
         for x in made.session.samples.iter_mut().flatten() {
             *x = f64::from(*x as f32);
@@ -160,6 +163,50 @@ pub fn brennan_nemar(cfg: &Brennan, out: &Path) -> Result<PlantedListening> {
     let about = json!({ "Name": "simulated", "BIDSVersion": "1.9.0", "License": "CC-BY-4.0" });
     staging.json("dataset_description.json", &about)?;
     staging.write("sourcedata/AliceChapterOne-EEG.csv", list_of_words())?;
+    staging.commit()?;
+    Ok(PlantedListening {
+        recordings,
+        sounds: sounds.sounds,
+    })
+}
+
+/// Writes the miniature of the second release to `out`, which must not exist or be empty: the
+/// recordings as the amplifier wrote them, `S01.vhdr`, with a marker a segment. The sound starts
+/// 60 ms after the first marker and 50 ms after the others, as one reader of the files found.
+///
+/// # Errors
+/// A target that is not empty, or a file system that refuses.
+pub fn brennan_v2(cfg: &Brennan, out: &Path) -> Result<PlantedListening> {
+    let staging = Staging::new(out)?;
+    let sounds = write_sounds(cfg, &staging, "audio")?;
+    let mut recordings = Vec::new();
+    for subject in &SUBJECTS {
+        let path = format!("S{:02}.vhdr", subject.number);
+        let mut made = recording(cfg, subject, &sounds, path, true);
+        for x in made.session.samples.iter_mut().flatten() {
+            *x = f64::from(*x as f32);
+        }
+        let pairs = made.numbers.iter().zip(&made.session.trials);
+        let marks = pairs.map(|(number, trial)| {
+            let delay = if *number == 1 { 0.06 } else { 0.05 };
+            // Both spellings are in the real files.
+            let text = match subject.number {
+                1 => format!("Stimulus/S{number:>3}"),
+                _ => format!("Stimulus/{number}"),
+            };
+            Annotation {
+                onset: trial.start as f64 / SFREQ as f64 - delay,
+                duration: None,
+                text,
+                channel: None,
+            }
+        });
+        bids::write_signals(&staging, &made, &marks.collect::<Vec<_>>())?;
+        recordings.push(made);
+    }
+    let kept = Value::texts(["S01.mat", "S05.mat"]);
+    write_mat5(&staging.path("datasets.mat")?, &[("use", kept)], true)?;
+    staging.write("AliceChapterOne-EEG.csv", list_of_words())?;
     staging.commit()?;
     Ok(PlantedListening {
         recordings,
@@ -238,7 +285,14 @@ fn words(cfg: &Brennan, subject: &Subject) -> Vec<Word> {
     out
 }
 
-fn recording(cfg: &Brennan, subject: &Subject, sounds: &Sounds, path: String) -> PlantedHearing {
+/// `timed`: whether the files say where segments start.
+fn recording(
+    cfg: &Brennan,
+    subject: &Subject,
+    sounds: &Sounds,
+    path: String,
+    timed: bool,
+) -> PlantedHearing {
     let last = start(cfg, subject, SEGMENTS.len() - 1) + SEGMENTS[SEGMENTS.len() - 1] as i64;
     let n = usize::try_from(last).unwrap_or_default() + SFREQ;
     let rate = SFREQ as f64;
@@ -264,14 +318,14 @@ fn recording(cfg: &Brennan, subject: &Subject, sounds: &Sounds, path: String) ->
             copy[i] = rectified(&sounds.sounds[k].samples, at);
         }
         // What cannot be numbered, or begins before the file, is not among the planted trials.
-        if first < 0 || !subject.timed || (subject.shifted && k == 0) {
+        if first < 0 || !timed || (subject.shifted && k == 0) {
             continue;
         }
         trials.push(PlantedTrial {
             start: within(first),
             stop: within(first + length as i64),
             label: -1,
-            rejected: subject.shifted,
+            rejected: subject.shifted || !subject.timed,
         });
         numbers.push(k as i32 + 1);
         heard.push(vec![Heard {
@@ -280,7 +334,7 @@ fn recording(cfg: &Brennan, subject: &Subject, sounds: &Sounds, path: String) ->
             offset: 0.0,
         }]);
     }
-    if !subject.timed {
+    if !timed {
         trials.push(PlantedTrial {
             start: 0,
             stop: n,

@@ -4,9 +4,9 @@ use crate::{
     Aad255, BciIv2a, BciIv2b, Brennan, Broderick, Cap, ChbMit, Ds004356, Dtu, EegMat, EegMmidb,
     Error, Esaa, Feis, Hgd, Hmc, Kul, LePetitPrince, MadEeg, OpenBmi, Paradigm, Pme4, Result, Tuab,
     Tuep, Tuev, TwoTalker, bci_iv_2a, bci_iv_2b, bnci2014_001, bnci2014_004, brennan,
-    brennan_nemar, broderick, broderick_dryad, cap, chbmit, ds004356, dtu, eegmat, eegmmidb, esaa,
-    feis, hgd, hgd_mat, hmc, kul, le_petit_prince, mad_eeg, openbmi, pme4, tuab, tuep, tuev,
-    write_bids, zenodo_4518754,
+    brennan_nemar, brennan_v2, broderick, broderick_dryad, cap, chbmit, ds004356, dtu, eegmat,
+    eegmmidb, esaa, feis, hgd, hgd_mat, hmc, kul, le_petit_prince, mad_eeg, openbmi, pme4, tuab,
+    tuep, tuev, write_bids, zenodo_4518754,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -121,6 +121,11 @@ const SIMULATIONS: &[Simulation] = &[
         name: "Brennan-NEMAR",
         about: "a story, BIDS",
         make: fixed!(Brennan::default(), brennan_nemar),
+    },
+    Simulation {
+        name: "Brennan-V2",
+        about: "a story, BrainVision",
+        make: fixed!(Brennan::default(), brennan_v2),
     },
     Simulation {
         name: "Brennan_2018",

@@ -11,7 +11,7 @@
 //! - [`eegmat`], [`eegmmidb`], [`tuab`], [`tuep`], [`tuev`]: miniatures of real corpora in which
 //!   every sample is known.
 //! - [`kul`], [`dtu`], [`esaa`], [`broderick`], [`broderick_dryad`],
-//!   [`brennan`], [`brennan_nemar`]: corpora of EEG and sound, with the response to the attended sound in the EEG.
+//!   [`brennan`], [`brennan_nemar`], [`brennan_v2`]: corpora of EEG and sound, with the response to the attended sound in the EEG.
 //! - [`simulations`]: all of these by the name of the data set.
 //! - [`bench_bids`], [`bench_recording`]: large recordings for measurements of speed.
 //!
@@ -98,7 +98,7 @@ pub use bci_iv_2a::{BciIv2a, bci_iv_2a};
 pub use bci_iv_2b::{BciIv2b, bci_iv_2b};
 pub use bench::{bench_bids, bench_recording};
 pub use bnci::{bnci2014_001, bnci2014_004};
-pub use brennan::{Brennan, brennan, brennan_nemar};
+pub use brennan::{Brennan, brennan, brennan_nemar, brennan_v2};
 pub use broderick::{Broderick, broderick, broderick_dryad};
 pub use cap::{Cap, cap};
 pub use catalog::{Choice, Simulation, simulation, simulations};

@@ -1,14 +1,19 @@
-//! The files of NEMAR's copy.
+//! The BrainVision files of the second release, and what NEMAR's copy has beside them.
 
 use super::{SFREQ, Word};
-use crate::Result;
 use crate::files::Staging;
 use crate::listening::PlantedHearing;
+use crate::{Error, Result};
+use mmpipe_formats::Annotation;
 use mmpipe_formats::write::{NewRecording, NewSignal, Start, brainvision};
 use serde_json::json;
 
-/// Recording, channels.tsv and eeg.json.
-pub(super) fn write(staging: &Staging, made: &PlantedHearing) -> Result<()> {
+/// The recording itself.
+pub(super) fn write_signals(
+    staging: &Staging,
+    made: &PlantedHearing,
+    annotations: &[Annotation],
+) -> Result<()> {
     let session = &made.session;
     let pairs = session.labels.iter().zip(&session.samples);
     let recording = NewRecording {
@@ -26,10 +31,16 @@ pub(super) fn write(staging: &Staging, made: &PlantedHearing) -> Result<()> {
                 samples,
             })
             .collect(),
-        annotations: &[],
+        annotations,
     };
     let path = staging.path(&session.path)?;
-    brainvision::write(&path, &recording, brainvision::Sample::Float32)?;
+    brainvision::write(&path, &recording, brainvision::Sample::Float32).map_err(Error::from)
+}
+
+/// Recording, channels.tsv and eeg.json.
+pub(super) fn write(staging: &Staging, made: &PlantedHearing) -> Result<()> {
+    write_signals(staging, made, &[])?;
+    let session = &made.session;
     let rows: Vec<Vec<String>> = session
         .labels
         .iter()
