@@ -167,7 +167,7 @@ fn feis() {
     let (mut f3, mut f4) = ([0.0; 2], [0.0; 1]);
     recording.read_f64(&[0], 0, &mut [&mut f3]).unwrap();
     recording.read_f64(&[13], 40_959, &mut [&mut f4]).unwrap();
-    assert_eq!(f3, [4246.410_156_25, 4247.820_312_5]);
+    assert_eq!(f3, [4_246.410_156_25, 4_247.820_312_5]);
     assert_eq!(f4, [4_208.333_496_093_8]);
     let runs = recording.runs(0);
     assert_eq!(runs.len(), 160);
