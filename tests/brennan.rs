@@ -1,7 +1,6 @@
 //! Alice: FieldTrip structs with the times of words (first release), and BIDS (NEMAR).
 
 use mmpipe_simulate::{Brennan, brennan, brennan_nemar, brennan_v2};
-use mmpipe_trees::Tree;
 use serde_json::{Value, json};
 
 use crate::paired::{dropped, hearing_agrees, response, sounds_agree};
