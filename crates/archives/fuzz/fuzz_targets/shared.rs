@@ -5,6 +5,13 @@ use std::path::Path;
 
 use mmpipe_archives::{Limits, list_all, unpack};
 
+#[path = "../../../formats/fuzz/bounded.rs"]
+mod bounded;
+
+/// Beyond 16 times the archive: the buffers of copying, and a member unpacked at once, of which
+/// the limit below allows a megabyte.
+const FREE: usize = 8 << 20;
+
 /// Lists and unpacks `data` as the file `name`.
 pub fn try_archive(name: &str, data: &[u8]) {
     let Ok(folder) = tempfile::tempdir() else {
@@ -18,12 +25,17 @@ pub fn try_archive(name: &str, data: &[u8]) {
         total_bytes: Some(1 << 20),
         members: 200,
         name_bytes: 1 << 18,
-        threads: 1,
+        // With one, and with a second that unpacks ahead.
+        threads: 1 + data.len() % 2,
         ..Limits::default()
     };
-    let listed = list_all(&path, &limits);
     let into = folder.path().join("in");
-    let unpacked = unpack(&path, &into, &limits, &|_| true);
+    let (listed, unpacked) = bounded::within(data.len(), 16, FREE, || {
+        (
+            list_all(&path, &limits),
+            unpack(&path, &into, &limits, &|_| true),
+        )
+    });
     if let (Ok(listed), Ok(report)) = (&listed, &unpacked) {
         assert_eq!(listed.members.len(), report.members.len());
         for member in &report.members {

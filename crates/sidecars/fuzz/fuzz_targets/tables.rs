@@ -11,7 +11,13 @@ mod bounded;
 const FREE: usize = 8 << 20;
 
 fuzz_target!(|data: &[u8]| {
-    for format in [Format::Csv, Format::Tsv, Format::JsonRows, Format::JsonTree, Format::Lines] {
+    for format in [
+        Format::Csv,
+        Format::Tsv,
+        Format::JsonRows,
+        Format::JsonTree,
+        Format::Lines,
+    ] {
         bounded::within(data.len(), 16, FREE, || {
             if let Ok(table) = parse("x".as_ref(), data, format) {
                 let width = table.columns.len();

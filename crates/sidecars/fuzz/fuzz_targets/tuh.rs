@@ -11,7 +11,12 @@ mod bounded;
 const FREE: usize = 8 << 20;
 
 fuzz_target!(|data: &[u8]| {
-    for format in [Format::TuhRec, Format::TuhLab, Format::TuhCsv, Format::TuhTse] {
+    for format in [
+        Format::TuhRec,
+        Format::TuhLab,
+        Format::TuhCsv,
+        Format::TuhTse,
+    ] {
         bounded::within(data.len(), 16, FREE, || {
             if let Ok(table) = parse("x".as_ref(), data, format) {
                 let width = table.columns.len();

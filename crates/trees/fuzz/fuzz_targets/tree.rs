@@ -7,6 +7,13 @@
 use libfuzzer_sys::fuzz_target;
 use mmpipe_trees::{Tree, Var};
 
+#[path = "../../../formats/fuzz/bounded.rs"]
+mod bounded;
+
+/// Beyond 16 times the file: what deflate can give (1,032 times) is the container's to ask for, and
+/// the files here are a few kilobytes.
+const FREE: usize = 32 << 20;
+
 fn walk(tree: &dyn Tree, var: &Var, depth: usize) {
     let n = var.len().min(64) as usize;
     let mut out = vec![0.0; n];
@@ -35,9 +42,11 @@ fuzz_target!(|data: &[u8]| {
     if std::fs::write(file.path(), data).is_err() {
         return;
     }
-    if let Ok(tree) = mmpipe_trees::open(file.path()) {
-        for var in tree.variables() {
-            walk(&*tree, &var, 3);
+    bounded::within(data.len(), 16, FREE, || {
+        if let Ok(tree) = mmpipe_trees::open(file.path()) {
+            for var in tree.variables() {
+                walk(&*tree, &var, 3);
+            }
         }
-    }
+    });
 });
