@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use mmpipe_trees::{Class, Container, Tree, Var, open, select};
 use serde_json::Value;
 
+#[path = "trees/everything.rs"]
+mod everything;
+
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/fixtures/hdf5")
@@ -105,28 +108,6 @@ fn classes_are_those_of_the_file() {
     assert!(tree.variables().iter().all(|v| !v.place.starts_with('#')));
 }
 
-/// Reads all there is, three levels deep; errors are fine, panics are not.
-fn walk(tree: &dyn Tree, var: &Var, depth: usize) {
-    let n = var.len().min(64) as usize;
-    let mut out = vec![0.0; n];
-    let _ = tree.read_f64(var, &[0], 1, &mut [&mut out]);
-    let _ = tree.read_imaginary(var, &[0], 1, &mut [&mut out]);
-    let _ = tree.texts(var);
-    if depth == 0 {
-        return;
-    }
-    for field in var.fields.iter().take(48) {
-        if let Ok(Some(next)) = tree.field(var, 0, field) {
-            walk(tree, &next, depth - 1);
-        }
-    }
-    for i in 0..var.len().min(4) {
-        if let Ok(next) = tree.cell(var, i) {
-            walk(tree, &next, depth - 1);
-        }
-    }
-}
-
 #[test]
 fn any_change_of_a_byte_gives_values_or_an_error() {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
@@ -150,9 +131,7 @@ fn any_change_of_a_byte_gives_values_or_an_error() {
             }
             std::fs::write(file.path(), &bytes).unwrap();
             if let Ok(tree) = open(file.path()) {
-                for var in tree.variables() {
-                    walk(&*tree, &var, 3);
-                }
+                everything::read_all(&*tree);
             }
         }
     }

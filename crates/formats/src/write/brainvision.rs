@@ -31,45 +31,9 @@ pub fn write(path: &Path, recording: &NewRecording<'_>, sample: Sample) -> Resul
         field: field.to_owned(),
         message,
     };
-    let stem = path
-        .file_stem()
-        .and_then(|s| s.to_str())
-        .unwrap_or_default();
-    if stem.is_empty() || path.extension().is_none_or(|e| e != "vhdr") {
-        return Err(refuse(
-            "file name",
-            "expected a name that ends in .vhdr".into(),
-        ));
-    }
-    let Some(first) = recording.signals.first() else {
-        return Err(refuse("signals", "expected 1 or more, found none".into()));
-    };
-    let (sfreq, points) = (first.sfreq, first.samples.len());
-    if !(sfreq.is_finite() && sfreq > 0.0) {
-        return Err(refuse(
-            "sfreq",
-            format!("expected Hz above 0, found {sfreq}"),
-        ));
-    }
-    if let Some(s) = recording
-        .signals
-        .iter()
-        .find(|s| s.sfreq != sfreq || s.samples.len() != points)
-    {
-        return Err(refuse(
-            s.name,
-            format!(
-                "BrainVision has one rate and length: expected {points} samples at {sfreq} Hz, \
-                 found {} at {} Hz",
-                s.samples.len(),
-                s.sfreq
-            ),
-        ));
-    }
-    let texts = recording
-        .signals
-        .iter()
-        .flat_map(|s| [s.name, s.unit, s.transducer]);
+    let stem = super::stem(path, "vhdr")?;
+    let (sfreq, points) = super::one_rate(path, recording)?;
+    let texts = recording.signals.iter().map(|s| s.transducer);
     let marks = recording.annotations.iter().map(|a| a.text.as_str());
     if let Some(text) = texts.chain(marks).find(|t| t.contains(['\n', '\r'])) {
         return Err(refuse(

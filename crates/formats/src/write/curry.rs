@@ -23,12 +23,7 @@ pub fn write(path: &Path, recording: &NewRecording<'_>) -> Result<()> {
         field: field.to_owned(),
         message,
     };
-    if path.extension().is_none_or(|e| e != "cdt") {
-        return Err(refuse(
-            "file name",
-            "expected a name that ends in .cdt".into(),
-        ));
-    }
+    super::stem(path, "cdt")?;
     let (sfreq, points) = super::one_rate(path, recording)?;
     let factors: Vec<Option<f64>> = recording
         .signals

@@ -32,16 +32,7 @@ pub fn write(path: &Path, recording: &NewRecording<'_>, place: Place) -> Result<
         field: field.to_owned(),
         message,
     };
-    let stem = path
-        .file_stem()
-        .and_then(|s| s.to_str())
-        .unwrap_or_default();
-    if stem.is_empty() || path.extension().is_none_or(|e| e != "set") {
-        return Err(refuse(
-            "file name",
-            "expected a name that ends in .set".into(),
-        ));
-    }
+    let stem = super::stem(path, "set")?;
     let (sfreq, points) = super::one_rate(path, recording)?;
     let mut factors = Vec::new();
     for s in &recording.signals {

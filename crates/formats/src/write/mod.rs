@@ -78,6 +78,17 @@ impl Default for Start {
     }
 }
 
+/// The name of a file that must end in `.extension`, without that end.
+fn stem<'a>(path: &'a Path, extension: &str) -> Result<&'a str> {
+    let stem = path.file_stem().and_then(|s| s.to_str());
+    let stem = stem.filter(|s| !s.is_empty() && path.extension().is_some_and(|e| e == extension));
+    stem.ok_or_else(|| Error::Write {
+        path: path.to_path_buf(),
+        field: "file name".to_owned(),
+        message: format!("expected a name in UTF-8 that ends in .{extension}"),
+    })
+}
+
 /// The one rate and length of all signals, which have no line break in their texts.
 fn one_rate(path: &Path, recording: &NewRecording<'_>) -> Result<(f64, usize)> {
     let refuse = |field: &str, message: String| Error::Write {

@@ -1,7 +1,8 @@
 //! Damaged files give the stated kind of error: when they are opened or when what is damaged is
 //! read. Nothing panics, whatever byte changes.
 
-use crate::common::{fixtures, read_all};
+use crate::common::fixtures;
+use crate::everything::read_all;
 use mmpipe_trees::write::{Numbers, Value, write_mat5, write_npy};
 use mmpipe_trees::{open, select};
 use std::path::Path;

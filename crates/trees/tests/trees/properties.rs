@@ -1,6 +1,7 @@
 //! What is written is what is read; any bytes are refused or read, without a panic.
 
-use crate::common::{numbers_of, read_all};
+use crate::common::numbers_of;
+use crate::everything::read_all;
 use mmpipe_trees::write::{Numbers, Value, write_mat5, write_mat73, write_npy};
 use mmpipe_trees::{Class, Tree, Var, open, select};
 use proptest::prelude::*;

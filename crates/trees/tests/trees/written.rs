@@ -4,7 +4,8 @@
 //! `fixtures/hdf5/check_ours.py` reads it with h5py. Where the writer changes, this test says so:
 //! store its file again (`MMPIPE_STORE=1`) and run the script.
 
-use crate::common::{fixtures, read_all};
+use crate::common::fixtures;
+use crate::everything::read_all;
 use mmpipe_trees::write::{Value, write_mat73};
 use mmpipe_trees::{Class, Container, open, select};
 
