@@ -327,6 +327,8 @@ pub(crate) fn contents<'f>(
 
 /// Members up to this size, packed and unpacked, are unpacked at once.
 const WHOLE: u64 = 32 << 20;
+/// Deflate makes at most 1,032 bytes of one.
+const RATIO: u64 = 1032;
 
 /// What unpacks whole members, and its buffers, which are used again.
 pub(crate) struct Whole {
@@ -353,7 +355,8 @@ impl Whole {
         size: u64,
         entry: &Entry,
     ) -> Option<&[u8]> {
-        if entry.method != 8 || entry.bytes.max(entry.packed) > WHOLE {
+        let believable = entry.bytes <= entry.packed.saturating_mul(RATIO);
+        if entry.method != 8 || !believable || entry.bytes.max(entry.packed) > WHOLE {
             return None;
         }
         let start = start(at, file, size, entry).ok()?;

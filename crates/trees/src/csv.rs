@@ -47,6 +47,12 @@ fn cell(bytes: &[u8]) -> Cell {
         Ok(text) => text.trim(),
         Err(_) => return Cell::Text,
     };
+    // Most cells by far are plain numbers: nothing else begins so.
+    if text.starts_with(|c: char| matches!(c, '0'..='9' | '-' | '+' | '.'))
+        && let Ok(number) = text.parse::<f64>()
+    {
+        return Cell::Number(number);
+    }
     if text.is_empty()
         || ["n/a", "na", "nan"]
             .iter()
@@ -70,10 +76,11 @@ fn text(bytes: &[u8]) -> String {
     }
 }
 
-/// What a first pass learns: the first row, which columns hold text after it, how many rows.
+/// What a first pass learns: the first row, how many there are, and of each column its numbers,
+/// the first row's too, or that it holds text below that row.
 struct Survey {
     first: ByteRecord,
-    text_below: Vec<bool>,
+    columns: Vec<Option<Vec<f64>>>,
     rows: u64,
 }
 
@@ -92,35 +99,30 @@ impl Csv {
         let names = names(&survey.first, header, &mut notes);
         let skip = usize::from(header);
         let rows = survey.rows - skip as u64;
-        let mut columns: Vec<Column> = survey
-            .first
-            .iter()
-            .zip(&survey.text_below)
-            .map(
-                |(first, below)| match *below || (!header && matches!(cell(first), Cell::Text)) {
-                    true => Column::Text(String::new(), Vec::with_capacity(rows as usize)),
-                    false => Column::Numbers(Vec::with_capacity(rows as usize)),
-                },
-            )
+        let columns = survey.columns.into_iter().zip(&survey.first);
+        let mut columns: Vec<Column> = columns
+            .map(|(numbers, first)| match numbers {
+                Some(mut numbers) if header || !matches!(cell(first), Cell::Text) => {
+                    numbers.drain(..skip);
+                    Column::Numbers(numbers)
+                }
+                _ => Column::Text(String::new(), Vec::with_capacity(rows as usize)),
+            })
             .collect();
-        let mut reader = reader(body, separator);
-        let mut record = ByteRecord::new();
-        let mut k = 0;
-        while reader
-            .read_byte_record(&mut record)
-            .map_err(|e| odd(&source, start, &e))?
-        {
-            k += 1;
-            if k <= skip {
-                continue;
-            }
-            for (column, bytes) in columns.iter_mut().zip(record.iter()) {
-                match column {
-                    Column::Numbers(values) => values.push(match cell(bytes) {
-                        Cell::Number(value) => value,
-                        _ => f64::NAN,
-                    }),
-                    Column::Text(all, ends) => {
+        if columns.iter().any(|c| matches!(c, Column::Text(..))) {
+            let mut reader = reader(body, separator);
+            let mut record = ByteRecord::new();
+            let mut k = 0;
+            while reader
+                .read_byte_record(&mut record)
+                .map_err(|e| odd(&source, start, &e))?
+            {
+                k += 1;
+                if k <= skip {
+                    continue;
+                }
+                for (column, bytes) in columns.iter_mut().zip(record.iter()) {
+                    if let Column::Text(all, ends) = column {
                         all.push_str(&text(bytes));
                         ends.push(all.len());
                     }
@@ -191,7 +193,20 @@ fn survey(source: &Source, body: &[u8], start: usize, separator: u8) -> Result<S
     if first.len() > MOST_COLUMNS {
         return Err(unknown(format!("{} columns", first.len())));
     }
-    let mut text_below = vec![false; first.len()];
+    let number = |bytes: &[u8]| match cell(bytes) {
+        Cell::Number(value) => Some(value),
+        Cell::Missing => Some(f64::NAN),
+        Cell::Text => None,
+    };
+    // A row takes a byte for each cell at least, which bounds how many there can be.
+    let most = body.len() / first.len().max(1) + 1;
+    let most = most.min(1 + body.iter().filter(|b| **b == b'\n').count());
+    let start_of = |bytes: &[u8]| {
+        let mut values = Vec::with_capacity(most);
+        values.push(number(bytes).unwrap_or(f64::NAN));
+        Some(values)
+    };
+    let mut columns: Vec<Option<Vec<f64>>> = first.iter().map(start_of).collect();
     let mut record = ByteRecord::new();
     let mut rows = 1;
     while reader
@@ -212,13 +227,18 @@ fn survey(source: &Source, body: &[u8], start: usize, separator: u8) -> Result<S
                 ),
             });
         }
-        for (text, bytes) in text_below.iter_mut().zip(record.iter()) {
-            *text = *text || matches!(cell(bytes), Cell::Text);
+        for (column, bytes) in columns.iter_mut().zip(record.iter()) {
+            if let Some(values) = column {
+                match number(bytes) {
+                    Some(value) => values.push(value),
+                    None => *column = None,
+                }
+            }
         }
     }
     Ok(Survey {
         first,
-        text_below,
+        columns,
         rows,
     })
 }
@@ -270,8 +290,8 @@ fn is_header(survey: &Survey) -> bool {
     let over_numbers = survey.rows > 1
         && cells
             .iter()
-            .zip(&survey.text_below)
-            .any(|(c, below)| matches!(c, Cell::Text) && !below);
+            .zip(&survey.columns)
+            .any(|(c, column)| matches!(c, Cell::Text) && column.is_some());
     any_text && (!any_number || over_numbers)
 }
 

@@ -106,3 +106,80 @@ pub(crate) fn prefix(packed: &[u8], zlib: bool, n: usize) -> std::result::Result
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn packed(plain: &[u8], zlib: bool) -> Vec<u8> {
+        let level = flate2::Compression::fast();
+        if zlib {
+            let mut packer = flate2::write::ZlibEncoder::new(Vec::new(), level);
+            packer.write_all(plain).unwrap();
+            return packer.finish().unwrap();
+        }
+        let mut packer = flate2::write::DeflateEncoder::new(Vec::new(), level);
+        packer.write_all(plain).unwrap();
+        packer.finish().unwrap()
+    }
+
+    #[test]
+    fn both_ways_give_the_same() {
+        let noise = |i: u32| (i.wrapping_mul(2_654_435_761) >> 24) as u8;
+        // Above a megabyte the buffer is one that waited; zeros shrink more than 16 times.
+        for length in [0u32, 1, 5000, 3 << 20] {
+            for plain in [
+                (0..length).map(noise).collect::<Vec<u8>>(),
+                vec![0; length as usize],
+            ] {
+                for zlib in [false, true] {
+                    let packed = packed(&plain, zlib);
+                    let all = inflate(&packed, zlib, plain.len() as u64).unwrap();
+                    assert!(all.as_slice() == plain);
+                    let mut once = Vec::new();
+                    assert!(at_once(&packed, zlib, plain.len(), &mut once) && once == plain);
+                    // What follows the stream is not looked at.
+                    let longer = [packed.as_slice(), &[7; 9]].concat();
+                    assert!(
+                        inflate(&longer, zlib, plain.len() as u64)
+                            .unwrap()
+                            .as_slice()
+                            == plain
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn more_than_is_claimed_is_refused_and_less_is_given_as_it_is() {
+        let plain: Vec<u8> = (0..3000u32).map(|i| (i * i % 251) as u8).collect();
+        let packed = packed(&plain, true);
+        let fault = |claim| inflate(&packed, true, claim).err().unwrap();
+        assert!(fault(2900).contains("more than the 2900 bytes"));
+        assert!(fault(100).contains("more than the 100 bytes"));
+        assert!(fault(1 << 40).contains("at most"));
+        assert_eq!(inflate(&packed, true, 9000).unwrap().len(), 3000);
+        // A claim of a hundred times what is there gets no buffer of that size.
+        let most = (packed.len() * 100) as u64;
+        let found = inflate(&packed, true, most).unwrap();
+        assert!(found.len() == 3000 && found.capacity() < packed.len() * 17 + 8192);
+    }
+
+    #[test]
+    fn damage_is_named() {
+        let plain: Vec<u8> = (0..3000u32).map(|i| (i * i % 251) as u8).collect();
+        let whole = packed(&plain, true);
+        let cut = inflate(&whole[..whole.len() / 2], true, 3000);
+        assert!(cut.err().unwrap().contains("end after"));
+        let mut wrong_sum = whole.clone();
+        *wrong_sum.last_mut().unwrap() ^= 1;
+        assert!(inflate(&wrong_sum, true, 3000).is_err());
+        let mut no_stream = whole;
+        no_stream[0] = 0;
+        assert!(inflate(&no_stream, true, 3000).is_err());
+        let mut out = vec![1; 10];
+        assert!(!at_once(&no_stream, true, 3000, &mut out));
+    }
+}

@@ -96,9 +96,9 @@ pub(crate) fn check_lanes(
     Ok(())
 }
 
-/// Samples of a lane that are taken before the next lane has its turn, so that interleaved lanes
-/// read each cache line once.
-const BLOCK: usize = 256;
+/// Bytes over which a lane is taken before the next lane has its turn, so that interleaved lanes
+/// read each cache line from memory once.
+const BLOCK: usize = 1 << 15;
 
 /// Copies lanes of storage positions (not linear indices) into f64; false when the bytes do not
 /// reach that far. The positions must have been checked not to overflow.
@@ -162,7 +162,10 @@ fn lanes<const N: usize>(
 ) {
     let step = (stride as usize).saturating_mul(layout.step);
     let longest = out.iter().map(|lane| lane.len()).max().unwrap_or(0);
-    let block = if out.len() < 2 { longest.max(1) } else { BLOCK };
+    let block = match out.len() {
+        0 | 1 => longest.max(1),
+        _ => (BLOCK / step.max(1)).max(8),
+    };
     for from in (0..longest).step_by(block) {
         for (&first, lane) in first.iter().zip(out.iter_mut()) {
             let to = lane.len().min(from + block);
@@ -177,9 +180,12 @@ fn lanes<const N: usize>(
                 for (y, x) in lane.iter_mut().zip(rest.as_chunks::<N>().0) {
                     *y = value(*x);
                 }
+            } else if step == 0 {
+                lane.fill(rest.first_chunk::<N>().map_or(0.0, |x| value(*x)));
             } else {
-                for (i, y) in lane.iter_mut().enumerate() {
-                    if let Some(x) = rest.get(i * step..).and_then(<[u8]>::first_chunk::<N>) {
+                // The checked end of a lane is that of its last number, not of its last step.
+                for (y, x) in lane.iter_mut().zip(rest.chunks(step)) {
+                    if let Some(x) = x.first_chunk::<N>() {
                         *y = value(*x);
                     }
                 }
