@@ -139,6 +139,21 @@ fn a_file_that_begins_after_its_sound_keeps_the_grid_of_the_sound() {
 }
 
 #[test]
+fn the_bad_channel_of_one_recording_is_left_out_of_it() {
+    let scratch = Scratch::new();
+    brennan(&Brennan::default(), &scratch.path("raw")).unwrap();
+    for folder in ["raw", "raw/proc"] {
+        let folder = scratch.path(folder);
+        std::fs::rename(folder.join("S05.mat"), folder.join("S44.mat")).unwrap();
+    }
+    let args = ["ingest", "--dataset", "Brennan_2018", "--raw", "raw", "--subjects", "01,44"];
+    scratch.json(&args);
+    let found = scratch.sql("SELECT subject, n_channels FROM recordings WHERE status = 'ok' ORDER BY 1");
+    let row = |subject: &str, n: i64| json!({ "subject": subject, "n_channels": n });
+    assert_eq!(found, [row("01", 60), row("44", 59)]);
+}
+
+#[test]
 fn brennan_of_nemar_in_miniature() {
     let scratch = Scratch::new();
     let planted = brennan_nemar(&Brennan::default(), &scratch.path("raw")).unwrap();

@@ -302,7 +302,15 @@ fn labels_of_two_steps_fit() {
         ([2, 6].as_slice(), DType::U32)
     );
     assert_eq!(flat(&codes), flat(&net.codes(&x, &names()).unwrap()));
-    let counts = |net: &Tokeniser| flat(net.params().get("quantize.cluster_size").unwrap().var.as_tensor());
+    let counts = |net: &Tokeniser| {
+        flat(
+            net.params()
+                .get("quantize.cluster_size")
+                .unwrap()
+                .var
+                .as_tensor(),
+        )
+    };
     let held = counts(&net);
     net.codes(&x, &names()).unwrap();
     assert_eq!(held, counts(&net));
