@@ -146,9 +146,18 @@ fn the_bad_channel_of_one_recording_is_left_out_of_it() {
         let folder = scratch.path(folder);
         std::fs::rename(folder.join("S05.mat"), folder.join("S44.mat")).unwrap();
     }
-    let args = ["ingest", "--dataset", "Brennan_2018", "--raw", "raw", "--subjects", "01,44"];
+    let args = [
+        "ingest",
+        "--dataset",
+        "Brennan_2018",
+        "--raw",
+        "raw",
+        "--subjects",
+        "01,44",
+    ];
     scratch.json(&args);
-    let found = scratch.sql("SELECT subject, n_channels FROM recordings WHERE status = 'ok' ORDER BY 1");
+    let found =
+        scratch.sql("SELECT subject, n_channels FROM recordings WHERE status = 'ok' ORDER BY 1");
     let row = |subject: &str, n: i64| json!({ "subject": subject, "n_channels": n });
     assert_eq!(found, [row("01", 60), row("44", 59)]);
 }

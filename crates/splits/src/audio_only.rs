@@ -206,7 +206,8 @@ pub fn audio_only(rows: &[Row]) -> Option<AudioOnly> {
 
 /// What is left out, and for each trial the number of its group.
 fn groups(rows: &[&Row]) -> Option<(HeldOut, Vec<usize>)> {
-    let ways: [(HeldOut, fn(&Row) -> (&str, &str, i32)); 3] = [
+    type Group = fn(&Row) -> (&str, &str, i32);
+    let ways: [(HeldOut, Group); 3] = [
         (HeldOut::Subject, |r| (&r.subject, "", 0)),
         (HeldOut::Recording, |r| (&r.subject, &r.recording, 0)),
         (HeldOut::Trial, |r| (&r.subject, &r.recording, r.trial)),

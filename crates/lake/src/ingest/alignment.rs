@@ -41,14 +41,17 @@ const TOLERANCE: f64 = 20.0;
 /// Below this correlation a channel holds no copy of the sound.
 const FOUND: f64 = 0.2;
 
+/// A stretch of a sound: stimulus_id, first sample of the envelope and number of them.
+type Stretch = (String, i64, i64);
+
 /// The sounds of an ingest, for the recordings that hold copies of them.
 #[derive(Default)]
 pub(super) struct Aligner {
     raw: PathBuf,
     /// By stimulus_id.
     places: HashMap<String, Place>,
-    /// Envelopes by stimulus_id, first sample and length: several subjects heard the same.
-    envelopes: Mutex<HashMap<(String, i64, i64), Arc<Vec<f32>>>>,
+    /// Several subjects heard the same.
+    envelopes: Mutex<HashMap<Stretch, Arc<Vec<f32>>>>,
 }
 
 impl Aligner {
@@ -137,7 +140,7 @@ impl Aligner {
     /// A stretch of a sound's envelope, in samples of the envelopes.
     fn envelope(&self, stimulus_id: &str, first: i64, n: i64) -> Result<Arc<Vec<f32>>> {
         let key = (stimulus_id.to_string(), first, n);
-        let known = |key: &(String, i64, i64)| {
+        let known = |key: &Stretch| {
             let cache = self.envelopes.lock().unwrap_or_else(|e| e.into_inner());
             cache.get(key).cloned()
         };

@@ -331,7 +331,7 @@ mod tests {
         assert_eq!(cut.dropped[BEYOND_SOUND], (4, 8.0));
         assert_eq!(cut.dropped[TAIL], (0, 1.0));
         let silent = Bounds {
-            heard: Some(5..3),
+            heard: Some(5..5),
             ..trial(0.0, 21.0)
         };
         let none = super::cut(&spans, &[silent], 200.0, 2.0);
