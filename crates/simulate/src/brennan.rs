@@ -38,21 +38,12 @@ const WORD: f64 = 0.35;
 const BEFORE: f64 = 150.0;
 
 /// Settings of the miniatures of Brennan 2018.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Brennan {
     /// Whether the file of the first subject begins 1.5 s after its first sound did.
     pub late: bool,
     /// Seed.
     pub seed: u64,
-}
-
-impl Default for Brennan {
-    fn default() -> Self {
-        Self {
-            late: false,
-            seed: 0,
-        }
-    }
 }
 
 /// A subject and its oddities.
@@ -313,9 +304,10 @@ fn recording(
             within: (within(first), within(first + length as i64)),
             microvolts: ATTENDED,
         });
-        for i in within(first)..within(first + length as i64) {
+        let (from, to) = (within(first), within(first + length as i64));
+        for (i, x) in copy.iter_mut().enumerate().take(to).skip(from) {
             let at = (i as i64 - first) as f64 / rate;
-            copy[i] = rectified(&sounds.sounds[k].samples, at);
+            *x = rectified(&sounds.sounds[k].samples, at);
         }
         // What cannot be numbered, or begins before the file, is not among the planted trials.
         if first < 0 || !timed || (subject.shifted && k == 0) {

@@ -63,7 +63,7 @@ macro_rules! fixed {
                 let expected = "no number of subjects: those of this corpus are fixed";
                 return Err(Error::config("subjects", expected, subjects));
             }
-            let mut settings = $settings;
+            let mut settings = std::convert::identity($settings);
             settings.seed = choice.seed;
             truth(&$write(&settings, out)?)
         }
@@ -74,7 +74,7 @@ macro_rules! fixed {
 macro_rules! counted {
     ($settings:expr, $write:path) => {
         |choice, out| {
-            let mut settings = $settings;
+            let mut settings = std::convert::identity($settings);
             settings.seed = choice.seed;
             settings.subjects = choice.subjects.unwrap_or(settings.subjects);
             truth(&$write(&settings, out)?)
@@ -86,7 +86,7 @@ macro_rules! counted {
 macro_rules! listed {
     ($settings:expr, $write:path) => {
         |choice, out| {
-            let mut settings = $settings;
+            let mut settings = std::convert::identity($settings);
             settings.seed = choice.seed;
             if let Some(n) = choice.subjects {
                 settings.subjects = (1..=n).collect();

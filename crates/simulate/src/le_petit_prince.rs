@@ -24,9 +24,10 @@ const LABELS: [&str; 67] = [
 ];
 /// Subjects whose real `.fdt` is shorter than the `.set` says.
 const SHORT: [usize; 6] = [19, 23, 30, 42, 44, 45];
-/// Section and number of each sentence, its length in s, and the pause after it. None is a question
-/// of the quiz, which has no sound.
-const STORY: [(Option<(usize, usize)>, f64, f64); 6] = [
+/// Section and number of a sentence, its length in s, and the pause after it. None is a question of
+/// the quiz, which has no sound.
+type Line = (Option<(usize, usize)>, f64, f64);
+const STORY: [Line; 6] = [
     (Some((1, 1)), 2.5, 0.5),
     (Some((1, 2)), 4.25, 0.75),
     (Some((1, 10)), 2.25, 0.5),
