@@ -57,7 +57,7 @@ impl HeadAttention {
 
 /// EEG's map into the low-rank space.
 #[derive(Debug, Clone)]
-enum Into {
+enum RankMap {
     One(Linear),
     Typed(TypeAligner),
 }
@@ -70,7 +70,7 @@ struct Side {
     norm1: LayerNorm,
     norm2: LayerNorm,
     ffn: Option<FeedForward>,
-    low_rank: Option<(Into, Linear)>,
+    low_rank: Option<(RankMap, Linear)>,
     final_proj: Linear,
 }
 
@@ -91,8 +91,8 @@ impl Side {
                 let typed = c.type_aligner && name == "eeg";
                 let u = format!("{prefix}W_U_{name}");
                 let into = match typed {
-                    true => Into::Typed(TypeAligner::low_rank(params, &u, c)?),
-                    false => Into::One(linear(params, &u, c.width, c.rank)?),
+                    true => RankMap::Typed(TypeAligner::low_rank(params, &u, c)?),
+                    false => RankMap::One(linear(params, &u, c.width, c.rank)?),
                 };
                 let back = linear(params, &format!("{prefix}W_D_{name}"), c.rank, c.width)?;
                 Some((into, back))
@@ -127,10 +127,10 @@ impl Side {
         self.norm1.forward(&y)
     }
 
-    fn into_rank(&self, x: &Tensor, types: &[u32]) -> Result<Option<Tensor>> {
+    fn ranked(&self, x: &Tensor, types: &[u32]) -> Result<Option<Tensor>> {
         match &self.low_rank {
-            Some((Into::One(u), _)) => Ok(Some(u.forward(x)?)),
-            Some((Into::Typed(u), _)) => Ok(Some(u.forward(x, types)?)),
+            Some((RankMap::One(u), _)) => Ok(Some(u.forward(x)?)),
+            Some((RankMap::Typed(u), _)) => Ok(Some(u.forward(x, types)?)),
             None => Ok(None),
         }
     }
@@ -194,8 +194,8 @@ impl CalraReleased {
         let a1 = self.audio.attend(a, rate, mode)?;
         let shared = match (
             &self.shared,
-            self.eeg.into_rank(&e1, types)?,
-            self.audio.into_rank(&a1, types)?,
+            self.eeg.ranked(&e1, types)?,
+            self.audio.ranked(&a1, types)?,
         ) {
             (Some(map), Some(u_e), Some(u_a)) => {
                 let h = ops::gelu(&map.forward(&(u_e * u_a)?)?)?;

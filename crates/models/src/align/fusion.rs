@@ -12,10 +12,10 @@ use crate::params::Params;
 
 #[derive(Debug, Clone)]
 enum Form {
-    Paper(CalraPaper),
-    Released(CalraReleased),
-    CoAttention(CoAttention),
-    Concat(ConcatMlp),
+    Paper(Box<CalraPaper>),
+    Released(Box<CalraReleased>),
+    CoAttention(Box<CoAttention>),
+    Concat(Box<ConcatMlp>),
     Clip,
 }
 
@@ -35,12 +35,18 @@ impl Fusion {
     pub fn new(config: &FusionConfig, params: &mut Params, prefix: &str) -> Result<Self> {
         config.check()?;
         let form = match config.kind {
-            FusionKind::CalraPaper => Form::Paper(CalraPaper::new(params, prefix, config)?),
-            FusionKind::CalraReleased => {
-                Form::Released(CalraReleased::new(params, prefix, config)?)
+            FusionKind::CalraPaper => {
+                Form::Paper(Box::new(CalraPaper::new(params, prefix, config)?))
             }
-            FusionKind::CoAttention => Form::CoAttention(CoAttention::new(params, prefix, config)?),
-            FusionKind::ConcatMlp => Form::Concat(ConcatMlp::new(params, prefix, config)?),
+            FusionKind::CalraReleased => {
+                Form::Released(Box::new(CalraReleased::new(params, prefix, config)?))
+            }
+            FusionKind::CoAttention => {
+                Form::CoAttention(Box::new(CoAttention::new(params, prefix, config)?))
+            }
+            FusionKind::ConcatMlp => {
+                Form::Concat(Box::new(ConcatMlp::new(params, prefix, config)?))
+            }
             FusionKind::Clip => Form::Clip,
         };
         Ok(Self {

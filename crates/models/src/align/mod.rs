@@ -16,6 +16,7 @@ mod fusion;
 mod model;
 pub mod score;
 mod simple;
+mod tasks;
 mod types;
 
 pub use self::config::{FusionConfig, FusionKind, Pairs, Scoring};
@@ -24,4 +25,5 @@ pub use self::contrast::{
 };
 pub use self::fusion::Fusion;
 pub use self::model::{AlignConfig, Aligner};
+pub use self::tasks::{FusedClassifier, Prototypes};
 pub use self::types::UNKNOWN_TYPE;

@@ -26,6 +26,7 @@ use crate::params::Params;
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum AudioConfig {
     /// wav2vec 2.0 or HuBERT.
+    #[serde(rename = "wav2vec2")]
     Wav2Vec2(Wav2Vec2Config),
     /// The log-mel encoder.
     Mel(MelConfig),
@@ -38,8 +39,8 @@ pub enum AudioConfig {
 
 #[derive(Debug, Clone)]
 enum Form {
-    Wav2Vec2(Wav2Vec2),
-    Mel(MelEncoder),
+    Wav2Vec2(Box<Wav2Vec2>),
+    Mel(Box<MelEncoder>),
     Embeddings(usize),
 }
 
@@ -63,8 +64,8 @@ impl AudioEncoder {
         prefix: &str,
     ) -> Result<Self> {
         let form = match config {
-            AudioConfig::Wav2Vec2(c) => Form::Wav2Vec2(Wav2Vec2::new(c, params, prefix)?),
-            AudioConfig::Mel(c) => Form::Mel(MelEncoder::new(c, params, prefix)?),
+            AudioConfig::Wav2Vec2(c) => Form::Wav2Vec2(Box::new(Wav2Vec2::new(c, params, prefix)?)),
+            AudioConfig::Mel(c) => Form::Mel(Box::new(MelEncoder::new(c, params, prefix)?)),
             AudioConfig::Embeddings { width: 0 } => {
                 return Err(Error::config("width", 0, "at least 1"));
             }

@@ -19,6 +19,7 @@ use candle_core::Tensor;
 
 pub(crate) use self::block::{EPS, INIT_STD};
 pub use self::classifier::Classifier;
+pub(crate) use self::classifier::Head;
 pub use self::config::{ClassifierConfig, EncoderConfig, MAX_PATCHES, PATCH, Size};
 pub(crate) use self::patch::PatchEncoder;
 pub(crate) use self::trunk::Trunk;

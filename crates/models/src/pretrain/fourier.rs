@@ -84,15 +84,18 @@ pub fn spectra(patches: &Tensor) -> Result<Spectra> {
         .zip(phase.par_chunks_mut(PATCH))
         .zip(values.par_chunks(PATCH))
         .for_each(|((amplitude, phase), x)| {
-            for k in 0..BINS {
-                let (re, im) = bin(x, k);
+            let half: Vec<(f64, f64)> = (0..BINS).map(|k| bin(x, k)).collect();
+            for (k, (a, p)) in amplitude.iter_mut().zip(phase).enumerate() {
+                let (re, im) = match half.get(k) {
+                    Some(bin) => *bin,
+                    // The upper half mirrors the lower.
+                    None => half
+                        .get(PATCH - k)
+                        .map_or((0.0, 0.0), |(re, im)| (*re, -im)),
+                };
                 // + 0.0 takes the sign off a negative zero, whose angle would be −π where PyTorch's
                 // is π.
-                let (a, p) = (re.hypot(im), (im + 0.0).atan2(re));
-                (amplitude[k], phase[k]) = (a, p);
-                if k > 0 && k < PATCH - k {
-                    (amplitude[PATCH - k], phase[PATCH - k]) = (a, (-im + 0.0).atan2(re));
-                }
+                (*a, *p) = (re.hypot(im), (im + 0.0).atan2(re));
             }
         });
     let tensor = |v: Vec<f64>| -> Result<Tensor> {

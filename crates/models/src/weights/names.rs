@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// wav2vec 2.0 of base size, Hugging Face's names, with or without `wav2vec2.` in front.
+    #[serde(rename = "wav2vec2")]
     Wav2Vec2,
     /// HuBERT of base size, with or without `hubert.` in front.
     Hubert,

@@ -1,24 +1,25 @@
-//! Fusion modules, contrast and scoring: parity with PyTorch, gradients, what may reach a score.
+//! Fusion modules and contrast: parity with PyTorch, gradients, switches.
 
-use super::twin::{self, BOTH, flat, tensor};
 use candle_core::{DType, Device, Tensor};
 use mmpipe_models::align::{
-    Fusion, FusionConfig, FusionKind, Pairs, Sounds, Temperature, UNKNOWN_TYPE, crossed, info_nce,
-    logits, score,
+    Fusion, FusionConfig, FusionKind, Pairs, Sounds, Temperature, UNKNOWN_TYPE, info_nce, logits,
+    score,
 };
 use mmpipe_models::rng::Stream;
 use mmpipe_models::{Mode, Params};
 
-const KINDS: [FusionKind; 5] = [
+use super::twin::{self, BOTH, flat, tensor};
+
+pub(super) const KINDS: [FusionKind; 5] = [
     FusionKind::CalraPaper,
     FusionKind::CalraReleased,
     FusionKind::CoAttention,
     FusionKind::ConcatMlp,
     FusionKind::Clip,
 ];
-const TRAIN: Mode = Mode::Train { seed: 3, step: 4 };
+pub(super) const TRAIN: Mode = Mode::Train { seed: 3, step: 4 };
 /// One key: its weight is one whatever query and key are.
-const SINGLE: [(&str, &str); 4] = [
+pub(super) const SINGLE: [(&str, &str); 4] = [
     (
         "cross_query.weight",
         "one key has weight one whatever the query",
@@ -34,7 +35,7 @@ const SINGLE: [(&str, &str); 4] = [
     ("cross_key.bias", "one key has weight one whatever the key"),
 ];
 
-fn small(kind: FusionKind) -> FusionConfig {
+pub(super) fn small(kind: FusionKind) -> FusionConfig {
     FusionConfig {
         width: 32,
         hidden: 24,
@@ -44,7 +45,7 @@ fn small(kind: FusionKind) -> FusionConfig {
     }
 }
 
-fn noise(name: &str, shape: &[usize], dtype: DType) -> Tensor {
+pub(super) fn noise(name: &str, shape: &[usize], dtype: DType) -> Tensor {
     let s = Stream::named(1, name);
     let n: usize = shape.iter().product();
     let v: Vec<f64> = (0..n as u64).map(|i| s.normal(i)).collect();
@@ -241,182 +242,6 @@ fn type_aligners_start_at_identity() {
         .unwrap();
     twin::close("eeg", &flat(&typed.0), &flat(&plain.0), 1.0, 1e-6);
     twin::close("audio", &flat(&typed.1), &flat(&plain.1), 1.0, 1e-6);
-}
-
-#[test]
-fn temperature_is_clamped_and_comes_back() {
-    let mut params = Params::new(0, &Device::Cpu);
-    let t = Temperature::new(&mut params, "logit_scale", 0.07).unwrap();
-    let value = |t: &Temperature| t.factor().unwrap().to_scalar::<f32>().unwrap();
-    assert!((value(&t) - 1.0 / 0.07).abs() < 1e-4);
-    let var = &params.get("logit_scale").unwrap().var;
-    var.set(&Tensor::new(6.0f32, &Device::Cpu).unwrap())
-        .unwrap();
-    assert!((value(&t) - 100.0).abs() < 1e-3);
-    let grads = t.factor().unwrap().backward().unwrap();
-    let slope = grads
-        .get(var.as_tensor())
-        .unwrap()
-        .to_scalar::<f32>()
-        .unwrap();
-    assert!(
-        (slope - 100.0).abs() < 1e-3,
-        "the clamp keeps the slope: {slope}"
-    );
-    t.constrain().unwrap();
-    let stored = var.as_tensor().to_scalar::<f32>().unwrap();
-    assert!((f64::from(stored) - mmpipe_models::align::MAX_LOGIT_SCALE).abs() < 1e-6);
-    assert!(Temperature::new(&mut Params::new(0, &Device::Cpu), "s", 0.001).is_err());
-    assert!(Temperature::new(&mut Params::new(0, &Device::Cpu), "s", f64::NAN).is_err());
-}
-
-#[test]
-fn the_same_sound_is_no_negative() {
-    let mut params = Params::new(0, &Device::Cpu);
-    let fusion = Fusion::new(&small(FusionKind::Clip), &mut params, "").unwrap();
-    let t = Temperature::new(&mut params, "logit_scale", 0.07).unwrap();
-    let eeg = noise("eeg", &[3, 32], DType::F32);
-    let a = noise("audio", &[3, 32], DType::F32);
-    let loss = |audio: &Tensor, ids: Vec<u64>| {
-        let sounds = Sounds {
-            audio: audio.clone(),
-            types: vec![UNKNOWN_TYPE; 3],
-            ids,
-            others: None,
-        };
-        let l = logits(&fusion, &eeg, &sounds, Pairs::Crossed, &t, Mode::Eval).unwrap();
-        info_nce(&l, false).unwrap().to_scalar::<f32>().unwrap()
-    };
-    // All three heard the same: nothing to tell apart, so nothing to learn.
-    let one = a.narrow(0, 0, 1).unwrap();
-    let thrice = Tensor::cat(&[&one, &one, &one], 0).unwrap();
-    assert!(loss(&thrice, vec![4, 4, 4]).abs() < 1e-6);
-    assert!((loss(&thrice, vec![4, 5, 6]) - 3f32.ln()).abs() < 1e-5);
-    assert!(loss(&a, vec![1, 2, 3]) > loss(&a, vec![1, 2, 1]));
-}
-
-#[test]
-fn no_candidate_reaches_the_score_of_another() {
-    let (b, k, d) = (5, 3, 32);
-    for (seed, kind) in KINDS.into_iter().enumerate() {
-        let mut params = Params::new(seed as u64, &Device::Cpu);
-        let fusion = Fusion::new(&small(kind), &mut params, "").unwrap();
-        let eeg = noise("eeg", &[b, d], DType::F32);
-        for trial in 0..8u64 {
-            let candidates = noise(&format!("candidates {trial}"), &[b, k, d], DType::F32);
-            let types: Vec<u32> = (0..b * k).map(|i| (i % 4) as u32).collect();
-            let scores = score::candidate(&fusion, &eeg, &candidates, &types)
-                .unwrap()
-                .to_vec2::<f32>()
-                .unwrap();
-            // Each candidate in turn becomes another sound of another kind: every other score of its
-            // epoch, and every score of every other epoch, stays to the last bit.
-            for (i, j) in (0..b).flat_map(|i| (0..k).map(move |j| (i, j))) {
-                let mut v = candidates.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-                for x in &mut v[(i * k + j) * d..(i * k + j + 1) * d] {
-                    *x = 3.0 - 2.0 * *x;
-                }
-                let mut kinds = types.clone();
-                kinds[i * k + j] = UNKNOWN_TYPE;
-                let other = Tensor::from_vec(v, (b, k, d), &Device::Cpu).unwrap();
-                let now = score::candidate(&fusion, &eeg, &other, &kinds)
-                    .unwrap()
-                    .to_vec2::<f32>()
-                    .unwrap();
-                for (p, q) in (0..b).flat_map(|p| (0..k).map(move |q| (p, q))) {
-                    if (p, q) == (i, j) {
-                        assert_ne!(now[p][q], scores[p][q], "{kind:?}: the changed one");
-                    } else {
-                        assert_eq!(
-                            now[p][q].to_bits(),
-                            scores[p][q].to_bits(),
-                            "{kind:?}: {p} {q}"
-                        );
-                    }
-                }
-            }
-            // Another order of the candidates is another order of the scores.
-            let order = score::order(trial, 77, k);
-            let index: Vec<u32> = order.iter().map(|o| *o as u32).collect();
-            let index = Tensor::from_vec(index, k, &Device::Cpu).unwrap();
-            let shuffled = candidates.index_select(&index, 1).unwrap();
-            let kinds: Vec<u32> = (0..b)
-                .flat_map(|i| order.iter().map(move |o| ((i * k + o) % 4) as u32))
-                .collect();
-            let now = score::candidate(&fusion, &eeg, &shuffled, &kinds)
-                .unwrap()
-                .to_vec2::<f32>()
-                .unwrap();
-            for (row, was) in now.iter().zip(&scores) {
-                for (s, o) in row.iter().zip(&order) {
-                    assert!((s - was[*o]).abs() < 1e-6, "{kind:?}");
-                }
-            }
-        }
-    }
-    // The paper's scoring does not pass: the attended sound moves the score of the others.
-    let mut params = Params::new(0, &Device::Cpu);
-    let fusion = Fusion::new(&small(FusionKind::CalraPaper), &mut params, "").unwrap();
-    let (eeg, candidates) = (
-        noise("eeg", &[b, d], DType::F32),
-        noise("c", &[b, 2, d], DType::F32),
-    );
-    let run = |candidates: &Tensor| {
-        score::paper(
-            &fusion,
-            &eeg,
-            candidates,
-            &vec![UNKNOWN_TYPE; 2 * b],
-            &vec![1; b],
-            10.0,
-        )
-        .unwrap()
-        .to_vec2::<f32>()
-        .unwrap()
-    };
-    let first = candidates.narrow(1, 0, 1).unwrap();
-    let second = noise("another", &[b, 1, d], DType::F32);
-    let changed = Tensor::cat(&[first, second], 1).unwrap();
-    assert!(
-        run(&candidates)
-            .iter()
-            .zip(run(&changed))
-            .any(|(a, b)| a[0] != b[0])
-    );
-}
-
-#[test]
-fn chunks_do_not_change_scores_and_orders_are_fair() {
-    let mut params = Params::new(0, &Device::Cpu);
-    let fusion = Fusion::new(&small(FusionKind::CalraReleased), &mut params, "").unwrap();
-    let (eeg, audio) = (
-        noise("e", &[7, 32], DType::F32),
-        noise("a", &[5, 32], DType::F32),
-    );
-    let all = crossed(&fusion, &eeg, &audio, &[UNKNOWN_TYPE; 5], 1000, Mode::Eval).unwrap();
-    for chunk in [1, 5, 11] {
-        let parts = crossed(&fusion, &eeg, &audio, &[UNKNOWN_TYPE; 5], chunk, Mode::Eval).unwrap();
-        twin::close("chunks", &flat(&parts), &flat(&all), 1.0, 1e-6);
-    }
-    // Own candidates are the same pairs.
-    let tiled = audio
-        .unsqueeze(0)
-        .unwrap()
-        .broadcast_as((7, 5, 32))
-        .unwrap()
-        .contiguous()
-        .unwrap();
-    let own = score::candidate(&fusion, &eeg, &tiled, &[UNKNOWN_TYPE; 35]).unwrap();
-    twin::close("own", &flat(&own), &flat(&all), 1.0, 1e-6);
-    let mut first = [0usize; 3];
-    for epoch in 0..3000 {
-        let order = score::order(9, epoch, 3);
-        let mut sorted = order.clone();
-        sorted.sort_unstable();
-        assert_eq!(sorted, [0, 1, 2]);
-        first[order[0]] += 1;
-    }
-    assert!(first.iter().all(|n| (900..1100).contains(n)), "{first:?}");
 }
 
 #[test]

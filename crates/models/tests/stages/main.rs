@@ -3,8 +3,10 @@
 
 mod align;
 mod audio;
+mod codebook;
 mod encoder;
 mod pretrain;
+mod scoring;
 mod trap;
 mod twin;
 mod weights;
