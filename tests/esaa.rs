@@ -93,7 +93,8 @@ fn quirks_of_subjects_files_and_labels() {
     // A file one folder higher, and what the packer left beside the files.
     let ignored = report["ignored"].to_string();
     assert!(ignored.contains("__MACOSX/S1/._S1.mat"), "{ignored}");
-    assert_eq!(planted.recordings[4].session.path, "S8/S8.mat");
+    let higher = |path: &str| planted.recordings.iter().any(|r| r.session.path == path);
+    assert!(higher("S8/S8.mat") && !higher("S8/S8/S8.mat"));
 
     // From subject 9 on, sounds come in another order and attention is the other way round: the
     // talker of sound 24 that S8 attends is the one that S10 does not.

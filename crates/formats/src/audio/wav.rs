@@ -267,11 +267,11 @@ mod tests {
         let path = dir.path().join("a.wav");
         for (tag, bits) in KINDS {
             for (channels, extensible) in [(1, false), (2, false), (2, true), (3, false)] {
-                let data = chunk(b"data", &samples(tag, bits, 3 * 9999));
+                let data = chunk(b"data", &samples(tag, bits, 3 * 10_000));
                 let list = chunk(b"LIST", b"INFOISFT\x03\0\0\0abc\0");
                 let mut file = wav(&[fmt(tag, channels, bits, extensible), list, data]);
                 let plain = Plain::of(&file).expect("plain");
-                assert_eq!(plain.frames, 3 * 9999 / u64::from(channels));
+                assert_eq!(plain.frames, 3 * 10_000 / u64::from(channels));
                 std::fs::write(&path, &file).unwrap();
                 let short = read(&path).unwrap();
                 file[4..8].fill(0xff);
