@@ -225,8 +225,8 @@ pub(super) fn extensible(
                 break;
             }
             let block = s.offset()?;
-            let from = (i * bitmap) as usize;
-            let ready = ready.get(from..from + bitmap as usize);
+            let from = i.saturating_mul(bitmap) as usize;
+            let ready = ready.get(from..from.saturating_add(bitmap as usize));
             data_block(&mut reader, block, first, elements, &growth, ready)?;
             first = first.saturating_add(elements);
         }

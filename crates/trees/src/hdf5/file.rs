@@ -153,7 +153,7 @@ impl File {
 
     /// Checks the Jenkins checksum stored after `length` bytes at `address`.
     pub(super) fn check(&self, address: u64, length: usize, field: &'static str) -> Result<()> {
-        let all = self.bytes(address, length as u64 + 4, field)?;
+        let all = self.bytes(address, (length as u64).saturating_add(4), field)?;
         let (body, stored) = all.split_at_checked(length).unwrap_or_default();
         let stored = little(stored);
         let found = u64::from(super::checksum::lookup3(body));
@@ -298,5 +298,21 @@ impl<'a> Cursor<'a> {
             known.start(),
             known.end()
         )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Found by fuzzing: the length of a fixed array whose header names 2^64 - 1 elements.
+    #[test]
+    fn a_length_beyond_all_files_is_an_error() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/fixtures/hdf5/earliest.h5");
+        let file = File::open(Source::open(&path).unwrap()).unwrap();
+        for (address, length) in [(8, usize::MAX), (u64::MAX, usize::MAX), (u64::MAX, 0)] {
+            assert!(file.check(address, length, "fixed array").is_err());
+        }
     }
 }
