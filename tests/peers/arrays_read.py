@@ -114,7 +114,7 @@ def main():
             a, b = min(ours), min(theirs)
             line = f"{what}: {os.path.getsize(path) / 2**20:.0f} MiB, mmpipe {a:.4f} s, {peer} {b:.4f} s"
             c, d = min(cpu), min(their_cpu)
-            print(f"{line}, ratio {b / a:.1f}; CPU {c:.4f} s, {d:.4f} s, ratio {d / c:.1f}", flush=True)
+            print(f"{line}, ratio {b / a:.1f}; CPU {c:.4f} s, {d:.4f} s, ratio {d / c if c else float('inf'):.1f}", flush=True)
 
 
 if __name__ == "__main__":
