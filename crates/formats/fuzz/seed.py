@@ -12,6 +12,7 @@ REAL = os.path.normpath(os.path.join(HERE, "../../../../shared/real"))
 FIXTURES = os.path.normpath(os.path.join(HERE, "../tests/fixtures"))
 LIMIT = 8_192
 SOUND_LIMIT = 40_000
+SET_LIMIT = 30_000
 
 
 def read(path, limit=-1):
@@ -45,6 +46,9 @@ for root in (FIXTURES, REAL):
             elif extension == "dpa":
                 events = read(path[:-3] + "ceo") or read(path[:-3] + "cef")
                 put("curry", flat, read(path) + b"\0" + events)
+            elif extension == "set" and os.path.getsize(path) <= SET_LIMIT:
+                # A cut tree has no way in, so only small ones, whole.
+                put("eeglab", flat, read(path))
             elif extension in ("wav", "flac", "mp3", "ogg"):
                 put("audio", flat, read(path, SOUND_LIMIT))
 print(counts)
