@@ -6,6 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use mmpipe_archives::{Error as Fault, Limits, Report};
+use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
 use sha2::{Digest, Sha256};
 
 use super::classify::{File, Status};
@@ -99,11 +100,21 @@ impl Raw {
         if packed.is_empty() {
             return Ok(out);
         }
-        let scratch = scratch();
-        for archive in packed {
-            let mount = match &scratch {
-                None => out.packed(archive),
-                Some(scratch) => out.mount(archive, &rules, scratch, &there),
+        let Some(scratch) = scratch() else {
+            out.mounts = packed.into_iter().map(|a| out.packed(a)).collect();
+            return Ok(out);
+        };
+        // A tar.gz is one stream, which one core inflates: so several archives at a time. Which of
+        // two files of one name counts is decided afterwards, in the order of the archives.
+        let opened: Vec<_> = packed
+            .into_par_iter()
+            .with_max_len(1)
+            .map(|archive| out.open(archive, &rules, &scratch))
+            .collect();
+        for opened in opened {
+            let mount = match opened {
+                Ok(opened) => opened.mount(&rules, &there),
+                Err(left) => left,
             };
             there.extend(mount.files.iter().map(|(p, _, n, _)| (p.clone(), *n)));
             out.mounts.push(mount);
@@ -120,17 +131,17 @@ impl Raw {
         Mount::left(archive, status, "archive, not unpacked in a dry run".into())
     }
 
-    fn mount(
+    /// Unpacks one archive; the error is what is said of one that cannot be.
+    fn open(
         &self,
         archive: String,
         rules: &[FileRule],
         scratch: &Path,
-        there: &BTreeMap<String, u64>,
-    ) -> Mount {
+    ) -> std::result::Result<Opened, Mount> {
         let full = self.root.join(&archive);
         let key = match content(&full) {
             Ok(key) => key,
-            Err(e) => return Mount::left(archive, Status::Rejected, e.to_string()),
+            Err(e) => return Err(Mount::left(archive, Status::Rejected, e.to_string())),
         };
         let folder = scratch.join(key);
         let views = View::of(&archive, self.only.is_some());
@@ -141,27 +152,16 @@ impl Raw {
             Err(Fault::Stopped { fault, report }) => (*report, Some(without_path(&full, &fault))),
             Err(e) => {
                 let why = without_path(&full, &e);
-                return Mount::left(archive, Status::Rejected, why);
+                return Err(Mount::left(archive, Status::Rejected, why));
             }
         };
-        let signals = |view: &&View| {
-            let paths = report.members.iter().filter_map(|m| view.path(&m.path));
-            paths
-                .filter(|p| kind(rules, p) == Some(FileKind::Signal))
-                .count()
-        };
-        // Of equals the first, the folder that has the archive's name.
-        let Some(view) = views.iter().rev().max_by_key(signals) else {
-            return Mount::left(archive, Status::Ignored, "archive".into());
-        };
-        // A member lies in the raw folder already under its own path, or as it would have been
-        // unpacked by hand.
-        let same = |member: &str, bytes: u64| {
-            let paths = views.iter().filter_map(|v| v.path(member));
-            let mut sizes = paths.filter_map(|p| there.get(&p));
-            view.path(member).is_some_and(|p| there.contains_key(&p)) || sizes.any(|n| *n == bytes)
-        };
-        Mount::of(archive, &folder, view, rules, &report, fault, &same)
+        Ok(Opened {
+            archive,
+            folder,
+            views,
+            report,
+            fault,
+        })
     }
 
     /// The files to scan, in the order of their paths.
@@ -207,6 +207,48 @@ impl Raw {
         files
             .map(|(path, full, ..)| (path.clone(), full.clone()))
             .collect()
+    }
+}
+
+/// An archive that was unpacked.
+struct Opened {
+    archive: String,
+    folder: PathBuf,
+    /// How its members may be called.
+    views: Vec<View>,
+    report: Report,
+    /// Why it was not unpacked to its end.
+    fault: Option<String>,
+}
+
+impl Opened {
+    /// What of it counts beside the files `there` are already.
+    fn mount(self, rules: &[FileRule], there: &BTreeMap<String, u64>) -> Mount {
+        let Opened {
+            archive,
+            folder,
+            views,
+            report,
+            fault,
+        } = self;
+        let signals = |view: &&View| {
+            let paths = report.members.iter().filter_map(|m| view.path(&m.path));
+            paths
+                .filter(|p| kind(rules, p) == Some(FileKind::Signal))
+                .count()
+        };
+        // Of equals the first, the folder that has the archive's name.
+        let Some(view) = views.iter().rev().max_by_key(signals) else {
+            return Mount::left(archive, Status::Ignored, "archive".into());
+        };
+        // A member lies in the raw folder already under its own path, or as it would have been
+        // unpacked by hand.
+        let same = |member: &str, bytes: u64| {
+            let paths = views.iter().filter_map(|v| v.path(member));
+            let mut sizes = paths.filter_map(|p| there.get(&p));
+            view.path(member).is_some_and(|p| there.contains_key(&p)) || sizes.any(|n| *n == bytes)
+        };
+        Mount::of(archive, &folder, view, rules, &report, fault, &same)
     }
 }
 
