@@ -6,6 +6,7 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use mmpipe_formats::{Container, Error, Recording, Severity, open};
+use mmpipe_trees::write::{Value as Value5, write_mat5};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -172,6 +173,28 @@ fn data_files_that_are_missing_cut_or_long() {
         open(&folder.path().join("b.fdt")).err().unwrap().code(),
         "missing-file"
     );
+}
+
+#[test]
+fn more_epochs_than_are_read_are_refused_before_they_cost_memory() {
+    let folder = TempDir::new().unwrap();
+    let set = folder.path().join("x.set");
+    let with = |trials: f64| {
+        let eeg = Value5::record([
+            ("nbchan", Value5::scalar(1.0)),
+            ("pnts", Value5::scalar(1.0)),
+            ("trials", Value5::scalar(trials)),
+            ("srate", Value5::scalar(100.0)),
+            ("data", Value5::text("x.fdt")),
+        ]);
+        write_mat5(&set, &[("EEG", eeg)], false).unwrap();
+        std::fs::write(folder.path().join("x.fdt"), vec![0; trials as usize * 4]).unwrap();
+        open(&set).map(|r| r.runs(0).len())
+    };
+    assert_eq!(with(262_144.0).unwrap(), 262_144);
+    let error = with(262_145.0).unwrap_err();
+    assert_eq!(error.code(), "bad-description");
+    assert!(error.to_string().contains("262145 epochs"), "{error}");
 }
 
 #[test]

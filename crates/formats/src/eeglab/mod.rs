@@ -29,6 +29,9 @@ use fields::{Cell, Fields};
 
 /// Most channels: bounds what a few bytes of header can make the reader allocate.
 const MOST_CHANNELS: u64 = 1 << 13;
+/// Epochs of a set that are read: three days of one-second epochs. Each costs memory before a sample
+/// is looked at, and a few bytes can claim any number of them.
+const MOST_EPOCHS: u64 = 1 << 18;
 
 /// Where the samples are.
 enum Data {
@@ -89,6 +92,11 @@ impl Eeglab {
             .then(|| sizes.points.unwrap_or(points))
             .filter(|t| *t > 0);
         if let Some(samples) = trial {
+            let epochs = points / samples;
+            if epochs > MOST_EPOCHS {
+                let message = format!("{epochs} epochs, at most {MOST_EPOCHS} are read");
+                return Err(description(&path, "trials", message));
+            }
             let xmin = fields.number("xmin")?.unwrap_or(0.0);
             diagnostics.push(Diagnostic::new(
                 "epochs",
