@@ -297,6 +297,29 @@ impl Params {
         self.load(&whole)
     }
 
+    /// Takes over what of `tensors` has a variable of its name here; the other variables stay as they
+    /// are. All or nothing: shapes are checked before the first value changes. Gives the names, in
+    /// order of construction, of the variables that were taken over.
+    ///
+    /// # Errors
+    /// [`Error::TensorShape`] for a tensor of another shape than its variable.
+    pub fn load_known(&self, tensors: &HashMap<String, Tensor>) -> Result<Vec<String>> {
+        let mut whole = HashMap::with_capacity(self.entries.len());
+        let mut taken = Vec::new();
+        for p in &self.entries {
+            let tensor = match tensors.get(&p.name) {
+                Some(t) => {
+                    taken.push(p.name.clone());
+                    t.clone()
+                }
+                None => p.var.as_tensor().detach(),
+            };
+            whole.insert(p.name.clone(), tensor);
+        }
+        self.load(&whole)?;
+        Ok(taken)
+    }
+
     /// Loads the bytes of a safetensors file; see [`Params::load`].
     pub fn from_safetensors(&self, bytes: &[u8]) -> Result<()> {
         self.load(&candle_core::safetensors::load_buffer(bytes, &Device::Cpu)?)

@@ -3,6 +3,7 @@
 use mmpipe_eval::attention;
 use serde::{Deserialize, Serialize};
 
+use crate::stage::{StepConfig, at_least_one, in_range};
 use crate::{Error, Result};
 
 /// The models that can be trained.
@@ -81,6 +82,11 @@ pub struct TrainConfig {
     pub model: ModelKind,
     /// Size of the `mindmix` encoder.
     pub size: Size,
+    /// MindMix: weights that the encoder starts from, a safetensors or PyTorch file or a folder with
+    /// `model.safetensors` (stage 1, LaBraM, MindMix); absent = random weights. Read once, before
+    /// the first step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init: Option<String>,
     /// Most passes over the training examples.
     pub epochs: usize,
     /// Examples a batch. The last batch of a pass may be smaller, never a single example where a
@@ -177,6 +183,7 @@ impl Default for TrainConfig {
         Self {
             model: ModelKind::Eegnet,
             size: Size::Base,
+            init: None,
             epochs: 50,
             batch: 32,
             micro_batch: 0,
@@ -266,54 +273,60 @@ impl TrainConfig {
         }
     }
 
+    /// The settings of the loop.
+    pub fn steps(&self) -> StepConfig {
+        StepConfig {
+            epochs: self.epochs,
+            batch: self.batch,
+            micro_batch: self.micro_batch,
+            lr: self.lr,
+            final_lr: self.final_lr,
+            warmup: self.warmup,
+            weight_decay: self.weight_decay,
+            beta1: self.beta1,
+            beta2: self.beta2,
+            eps: self.eps,
+            clip: self.clip,
+            layer_decay: self.layer_decay,
+            ema: self.ema,
+            patience: self.patience,
+            explode: self.explode,
+            seed: self.seed,
+            prefetch: self.prefetch,
+            queue: self.queue,
+            cache_mib: self.cache_mib,
+            checkpoint_every: self.checkpoint_every,
+            keep_last: self.keep_last,
+        }
+    }
+
     /// Refuse values that cannot work.
     ///
     /// # Errors
     /// [`Error::Config`] naming the first field that is wrong.
     pub fn check(&self) -> Result<()> {
         let wrong = |field: &'static str, message: String| Err(Error::Config { field, message });
-        let positive = [
-            ("epochs", self.epochs),
-            ("batch", self.batch),
+        self.steps().check()?;
+        if self.init.is_some() && self.model != ModelKind::Mindmix {
+            return wrong(
+                "init",
+                "expected the model `mindmix`, whose encoder other stages train; found another".into(),
+            );
+        }
+        at_least_one(&[
             ("kernel", self.kernel.unwrap_or(1)),
             ("f1", self.f1),
             ("d", self.d),
             ("f2", self.f2),
-            ("queue", self.queue),
-            ("keep_last", self.keep_last),
-        ];
-        for (field, value) in positive {
-            if value == 0 {
-                return wrong(field, "expected at least 1, found 0".into());
-            }
-        }
-        let ranges = [
-            ("lr", self.lr, 1e-12, 1e3),
-            ("final_lr", self.final_lr, 0.0, 1.0),
-            ("warmup", self.warmup, 0.0, 1e6),
-            ("weight_decay", self.weight_decay, 0.0, 1e3),
-            ("beta1", self.beta1, 0.0, 0.999_999),
-            ("beta2", self.beta2, 0.0, 0.999_999_9),
-            ("eps", self.eps, 1e-30, 1.0),
-            ("clip", self.clip, 0.0, 1e9),
-            ("layer_decay", self.layer_decay, 0.01, 1.0),
-            ("ema", self.ema, 0.0, 0.999_999),
+        ])?;
+        in_range(&[
             ("dropout", self.dropout.unwrap_or(0.0), 0.0, 0.95),
             ("drop_path", self.drop_path.unwrap_or(0.0), 0.0, 0.95),
             ("label_smoothing", self.label_smoothing, 0.0, 0.95),
-            ("explode", self.explode, 1.0, 1e30),
             ("envelope_sfreq", self.envelope_sfreq, 1.0, 1000.0),
             ("c", self.c, 1e-12, 1e12),
             ("lag", self.lag, 0.0, 10.0),
-        ];
-        for (field, value, low, high) in ranges {
-            if !(low..=high).contains(&value) {
-                return wrong(
-                    field,
-                    format!("expected a number from {low} to {high}, found {value}"),
-                );
-            }
-        }
+        ])?;
         if self.bands.is_empty() {
             return wrong("bands", "expected at least one (low, high) pair".into());
         }

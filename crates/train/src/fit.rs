@@ -4,7 +4,6 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use mmpipe_eval::result::Prediction;
-use mmpipe_models::Model;
 
 use crate::ask::{Answer, ask, asking_batches};
 use crate::baseline::{self, BandPowers, Stretches};
@@ -12,13 +11,13 @@ use crate::config::{ModelKind, Standardise, Task, TrainConfig};
 use crate::control::noise::{self, NoiseSource, Template};
 use crate::control::{Control, permute};
 use crate::data::{ASKING, Features, Labels, Plan};
-use crate::optim::Average;
 use crate::progress::Progress;
 use crate::report::{Ended, FitReport};
 use crate::source::{Fold, Source};
 use crate::spec::{Spec, usable, usable_one};
-use crate::store::{Best, Checkpoints, State, fingerprint, write_file};
-use crate::trainer::{AVERAGE, Job, Outcome, seconds, train};
+use crate::stage::{Outcome, load_weights, seconds};
+use crate::store::{Best, Checkpoints, FitAbout, FitState, State, fingerprint, write_file};
+use crate::trainer::{Job, train};
 
 use crate::{Error, Result};
 
@@ -129,9 +128,16 @@ pub(crate) fn fit_as(
         dir,
         progress,
     };
+    let about = FitAbout {
+        fold: fold.fold,
+        control,
+        fingerprint: fingerprint(source, &fold, &labels),
+        config: cfg.clone(),
+        spec,
+    };
     let outcome = match cfg.model {
-        ModelKind::BandpowerLr | ModelKind::Ridge => fit_baseline(door, &job, spec)?,
-        _ => train(&job, spec, &channels)?,
+        ModelKind::BandpowerLr | ModelKind::Ridge => fit_baseline(door, &job, about)?,
+        _ => train(&job, about, &channels)?,
     };
     if control.is_none() && !dir.join(noise::FILE).exists() {
         Template::of(source, &fold.train)?.save(dir)?;
@@ -147,10 +153,9 @@ pub(crate) fn fit_as(
         state,
         parameters,
         waited,
-        notes: of_fit,
         ..
     } = outcome;
-    notes.extend(of_fit);
+    notes.extend(state.notes);
     let best = state.best.unwrap_or(Best {
         epoch: 0,
         step: 0,
@@ -185,38 +190,35 @@ pub(crate) fn fit_as(
     Ok(report)
 }
 
-fn fit_baseline(door: &Door<'_>, job: &Job<'_>, spec: Spec) -> Result<Outcome> {
+fn fit_baseline(door: &Door<'_>, job: &Job<'_>, about: FitAbout) -> Result<Outcome<FitAbout>> {
     let (cfg, fold) = (job.cfg, job.fold);
     let store = Checkpoints::of(job.dir);
     store.sweep()?;
-    let fingerprint = fingerprint(job.features.source, fold, job.labels);
-    let fresh = State::start(fold.fold, job.control, fingerprint, cfg, spec);
+    let fresh = State::start(about);
     let ridge = cfg.model == ModelKind::Ridge;
-    let parameters = |state: &State| -> Result<u64> {
+    let parameters = |state: &FitState| -> Result<u64> {
         if ridge {
             return baseline::ridge_size(state, &store);
         }
-        let width = state.spec.channels.as_ref().map_or(0, Vec::len) * cfg.bands.len() + 1;
-        let classes = state.spec.classes.len();
+        let width = state.about.spec.channels.as_ref().map_or(0, Vec::len) * cfg.bands.len() + 1;
+        let classes = state.about.spec.classes.len();
         Ok((width * if classes == 2 { 1 } else { classes }) as u64)
     };
-    if let Some(old) = store.latest()? {
+    if let Some(old) = store.latest::<FitAbout>()? {
         old.must_continue(&fresh, &store.path(old.step))?;
         return Ok(Outcome {
             parameters: parameters(&old)?,
             state: old,
             waited: Duration::ZERO,
             worked: false,
-            notes: Vec::new(),
         });
     }
     let label = job.control.map_or("", Control::name);
     job.progress.fold_started(label, fold.fold, 1, 1, 0);
-    let (state, notes) = if ridge {
+    let state = if ridge {
         baseline::fit_ridge(&door.stretches, fold, cfg, job.labels, &store, fresh)?
     } else {
-        let state = baseline::fit(&door.powers, fold, cfg, job.labels, &store, fresh)?;
-        (state, Vec::new())
+        baseline::fit(&door.powers, fold, cfg, job.labels, &store, fresh)?
     };
     if let Some(record) = state.history.last() {
         job.progress.epoch(record);
@@ -227,7 +229,6 @@ fn fit_baseline(door: &Door<'_>, job: &Job<'_>, spec: Spec) -> Result<Outcome> {
         state,
         waited: Duration::ZERO,
         worked: true,
-        notes,
     })
 }
 
@@ -253,7 +254,7 @@ pub fn predict(
     control: Option<Control>,
 ) -> Result<Vec<Prediction>> {
     cfg.check()?;
-    let own = latest(dir)?.config;
+    let own = latest(dir)?.about.config;
     let cfg = TrainConfig {
         batch: cfg.batch,
         prefetch: cfg.prefetch,
@@ -265,7 +266,7 @@ pub fn predict(
 }
 
 /// State of the newest checkpoint in `dir`.
-fn latest(dir: &Path) -> Result<State> {
+fn latest(dir: &Path) -> Result<FitState> {
     let found = Checkpoints::of(dir).latest()?;
     found.ok_or_else(|| Error::checkpoint(dir, "holds no checkpoint; train this fold first"))
 }
@@ -294,7 +295,7 @@ pub(crate) fn predict_as(
         Some(best) if best.step != latest.step => store.state(best.step)?,
         _ => latest,
     };
-    state.spec.check(source)?;
+    state.about.spec.check(source)?;
     if let Some(i) = indices.iter().find(|i| **i >= source.len()) {
         return Err(Error::Data(format!(
             "example {i} was asked for, the source has {}",
@@ -303,11 +304,16 @@ pub(crate) fn predict_as(
     }
     let mut chosen = Vec::with_capacity(indices.len());
     for &i in indices {
-        if usable_one(source, i, state.spec.task, state.spec.candidates)? {
+        if usable_one(
+            source,
+            i,
+            state.about.spec.task,
+            state.about.spec.candidates,
+        )? {
             chosen.push(i);
         }
     }
-    let answers = match state.spec.model {
+    let answers = match state.about.spec.model {
         ModelKind::BandpowerLr => baseline::ask(&door.powers, &chosen, &state, &store)?,
         ModelKind::Ridge => {
             let labels = match control {
@@ -320,7 +326,7 @@ pub(crate) fn predict_as(
     };
     Ok(answers
         .iter()
-        .map(|a| prediction(source, a, state.fold))
+        .map(|a| prediction(source, a, state.about.fold))
         .collect())
 }
 
@@ -328,51 +334,26 @@ fn ask_network(
     door: &Door<'_>,
     indices: &[usize],
     cfg: &TrainConfig,
-    state: &State,
+    state: &FitState,
     store: &Checkpoints,
 ) -> Result<Vec<Answer>> {
-    let own = &state.config;
-    let model = state.spec.build(own)?;
-    let (path, bytes) = store.read(state.step, "model.safetensors")?;
-    model
-        .params()
-        .from_safetensors(&bytes)
-        .map_err(|e| Error::checkpoint(&path, e.to_string()))?;
-    if own.ema > 0.0 {
-        let mut average = Average::new(model.params(), own.ema)?;
-        let (path, bytes) = store.read(state.step, AVERAGE)?;
-        average
-            .load(&bytes)
-            .map_err(|e| Error::checkpoint(&path, e))?;
-        return average.shown(model.params(), || {
-            ask_model(door, indices, cfg, state, model.as_ref())
-        });
-    }
-    ask_model(door, indices, cfg, state, model.as_ref())
-}
-
-fn ask_model(
-    door: &Door<'_>,
-    indices: &[usize],
-    cfg: &TrainConfig,
-    state: &State,
-    model: &dyn Model,
-) -> Result<Vec<Answer>> {
-    let own = &state.config;
-    let (channels, _) = state.spec.plan(door.features.source, indices, own)?;
+    let own = &state.about.config;
+    let model = state.about.spec.build(own)?;
+    load_weights(store, state.step, own.ema, model.params())?;
+    let (channels, _) = state.about.spec.plan(door.features.source, indices, own)?;
     let labels = Labels::default();
     let plan = Plan {
         features: &door.features,
         channels: &channels,
         labels: &labels,
-        task: state.spec.task,
-        candidates: state.spec.candidates,
-        rotations: state.spec.task == Task::Matching,
+        task: state.about.spec.task,
+        candidates: state.about.spec.candidates,
+        rotations: state.about.spec.task == Task::Matching,
         seed: own.seed,
         pass: ASKING,
         batches: asking_batches(indices, cfg),
     };
-    ask(model, &plan, cfg)
+    ask(model.as_ref(), &plan, cfg)
 }
 
 fn prediction(source: &dyn Source, answer: &Answer, fold: i32) -> Prediction {

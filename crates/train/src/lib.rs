@@ -15,14 +15,17 @@ mod control;
 mod data;
 mod error;
 mod fit;
+mod init;
 mod log;
 mod loss;
 mod optim;
+mod pretrain;
 mod progress;
 mod report;
 mod run;
 mod source;
 mod spec;
+mod stage;
 mod store;
 mod trainer;
 
@@ -31,7 +34,12 @@ pub use control::Control;
 pub use error::{Error, Result};
 pub use fit::{fit, predict};
 pub use mmpipe_eval::result::Prediction;
+pub use init::init_file;
+pub use pretrain::{
+    PhaseReport, PretrainConfig, PretrainObjective, PretrainReport, hold_out, pretrain,
+};
 pub use progress::{Progress, Silent};
 pub use report::{Ended, EpochRecord, FitReport};
 pub use run::{RunReport, fold_dir, run};
 pub use source::{Fold, MemorySource, Meta, Source};
+pub use stage::StepConfig;

@@ -1,12 +1,14 @@
 //! What a fit hands back: [`FitReport`] with its learning curve.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::config::{ModelKind, Select, Task};
 use crate::control::Control;
 
 /// One pass over the training examples.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
     /// Number of the pass, from 1.
     pub epoch: usize,
@@ -16,12 +18,17 @@ pub struct EpochRecord {
     pub lr: f64,
     /// Mean training loss over the pass, as optimised (weights and smoothing included).
     pub train_loss: f64,
-    /// Share of training examples that were right during the pass (dropout on).
-    pub train_accuracy: f64,
-    /// Mean unweighted cross-entropy of the validation examples; absent when there are none.
+    /// Share of training examples that were right during the pass (dropout on); absent where there
+    /// is no right answer.
+    pub train_accuracy: Option<f64>,
+    /// Mean loss of the validation examples (classifiers: unweighted cross-entropy); absent when
+    /// there are none.
     pub val_loss: Option<f64>,
     /// Balanced accuracy of the validation examples; absent when there are none.
     pub val_balanced_accuracy: Option<f64>,
+    /// Other numbers of the pass, by name; those of validation begin with `val_`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub named: BTreeMap<String, f64>,
 }
 
 /// Why a fit ended.

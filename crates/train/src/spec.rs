@@ -162,15 +162,8 @@ impl Spec {
     }
 }
 
-/// The examples of `fold` that the task can use, with a note for what was left out.
-///
-/// # Errors
-/// Indices out of range or in two roles; no training example; fewer than two classes.
-pub(crate) fn usable(
-    source: &dyn Source,
-    fold: &Fold,
-    cfg: &TrainConfig,
-) -> Result<(Fold, Vec<String>)> {
+/// Refuses indices out of range or in two roles.
+pub(crate) fn check_roles(source: &dyn Source, fold: &Fold) -> Result<()> {
     let mut role = vec![false; source.len()];
     for &i in [&fold.train, &fold.val, &fold.test].into_iter().flatten() {
         match role.get_mut(i) {
@@ -191,6 +184,19 @@ pub(crate) fn usable(
             Some(taken) => *taken = true,
         }
     }
+    Ok(())
+}
+
+/// The examples of `fold` that the task can use, with a note for what was left out.
+///
+/// # Errors
+/// Indices out of range or in two roles; no training example; fewer than two classes.
+pub(crate) fn usable(
+    source: &dyn Source,
+    fold: &Fold,
+    cfg: &TrainConfig,
+) -> Result<(Fold, Vec<String>)> {
+    check_roles(source, fold)?;
     let mut notes = Vec::new();
     let candidates = fold
         .train

@@ -77,6 +77,8 @@ pub struct JointLoss {
     pub phase: Tensor,
     /// Share of right guesses, first pass.
     pub accuracy: f64,
+    /// Codes [B, C·A], u32.
+    pub codes: Tensor,
     /// Statistics of the codebook.
     pub usage: Usage,
 }
@@ -221,6 +223,7 @@ impl Joint {
             amplitude: spectral.amplitude,
             phase: spectral.phase,
             accuracy,
+            codes,
             usage: q.usage,
         })
     }

@@ -5,6 +5,7 @@
 //! a network does with its weights.
 
 mod convert;
+mod encoder;
 mod infer;
 mod names;
 mod pickle;
@@ -12,5 +13,6 @@ mod torch;
 mod values;
 
 pub use self::convert::{Converted, convert, read_tensors};
+pub use self::encoder::{EncoderPart, encoder_part};
 pub use self::names::{Kind, Renamed, rename};
 pub use self::torch::{Checkpoint, read_torch};

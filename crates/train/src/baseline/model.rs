@@ -1,5 +1,7 @@
 //! The baseline as a model that is fitted, stored and asked.
 
+use std::collections::BTreeMap;
+
 use candle_core::{Device, Tensor};
 
 use super::features::{BandPowers, moments, standardise, standardise_within};
@@ -9,7 +11,7 @@ use crate::config::{ClassWeights, Standardise, TrainConfig};
 use crate::data::Labels;
 use crate::report::{Ended, EpochRecord};
 use crate::source::Fold;
-use crate::store::{Best, Checkpoints, State};
+use crate::store::{Best, Checkpoints, FitState};
 use crate::{Error, Result};
 
 /// Weights and the standardisation of the training examples.
@@ -26,11 +28,11 @@ pub(crate) fn fit(
     cfg: &TrainConfig,
     labels: &Labels,
     store: &Checkpoints,
-    mut state: State,
-) -> Result<State> {
+    mut state: FitState,
+) -> Result<FitState> {
     let source = powers.source;
-    let names = state.spec.channels.clone().unwrap_or_default();
-    let classes = state.spec.classes.len();
+    let names = state.about.spec.channels.clone().unwrap_or_default();
+    let classes = state.about.spec.classes.len();
     let mut rows = powers.rows(&fold.train, &names)?;
     let (mean, std) = moments(&rows.iter().collect::<Vec<_>>());
     match cfg.standardise {
@@ -69,9 +71,10 @@ pub(crate) fn fit(
         step: state.step,
         lr: 0.0,
         train_loss: own.0,
-        train_accuracy: right / train.len().max(1) as f64,
+        train_accuracy: Some(right / train.len().max(1) as f64),
         val_loss: val.map(|v| v.0),
         val_balanced_accuracy: val.map(|v| v.1),
+        named: BTreeMap::new(),
     });
     state.best = Some(Best {
         epoch: 1,
@@ -92,15 +95,15 @@ pub(crate) fn fit(
 pub(crate) fn ask(
     powers: &BandPowers<'_>,
     indices: &[usize],
-    state: &State,
+    state: &FitState,
     store: &Checkpoints,
 ) -> Result<Vec<Answer>> {
-    let names = state.spec.channels.clone().unwrap_or_default();
+    let names = state.about.spec.channels.clone().unwrap_or_default();
     let (path, bytes) = store.read(state.step, "model.safetensors")?;
     let fitted = from_bytes(
         &bytes,
-        names.len() * state.config.bands.len(),
-        state.spec.classes.len(),
+        names.len() * state.about.config.bands.len(),
+        state.about.spec.classes.len(),
     )
     .map_err(|message| Error::checkpoint(&path, message))?;
     ask_fitted(
@@ -108,7 +111,7 @@ pub(crate) fn ask(
         powers,
         &names,
         indices,
-        &state.config,
+        &state.about.config,
         &Labels::default(),
     )
 }

@@ -23,7 +23,7 @@ use crate::data::{ASKING, Labels, block, place_of, show_order, trial_key};
 use crate::loss::log_probabilities;
 use crate::report::{Ended, EpochRecord};
 use crate::source::{Fold, Source};
-use crate::store::{Best, Checkpoints, State};
+use crate::store::{Best, Checkpoints, FitState};
 use crate::{Error, Result};
 
 /// Training trials from which on a subject has a decoder of its own.
@@ -63,17 +63,16 @@ impl Fitted {
     }
 }
 
-/// Fit on `fold.train` and write the one checkpoint, with notes for the reader. `state` is the
-/// fresh state of this fit.
+/// Fit on `fold.train` and write the one checkpoint. `state` is the fresh state of this fit.
 pub(crate) fn fit(
     stretches: &Stretches<'_>,
     fold: &Fold,
     cfg: &TrainConfig,
     labels: &Labels,
     store: &Checkpoints,
-    mut state: State,
-) -> Result<(State, Vec<String>)> {
-    let names = state.spec.channels.clone().unwrap_or_default();
+    mut state: FitState,
+) -> Result<FitState> {
+    let names = state.about.spec.channels.clone().unwrap_or_default();
     let (fitted, notes) = train(stretches, fold, cfg, labels, &names)?;
     let ask = |indices: &[usize]| answers(&fitted, stretches, indices, cfg, labels, &names);
     let train = ask(&fold.train)?;
@@ -87,9 +86,10 @@ pub(crate) fn fit(
         step: 1,
         lr: 0.0,
         train_loss: own.0,
-        train_accuracy: right / train.len().max(1) as f64,
+        train_accuracy: Some(right / train.len().max(1) as f64),
         val_loss: val.map(|v| v.0),
         val_balanced_accuracy: val.map(|v| v.1),
+        named: BTreeMap::new(),
     });
     state.best = Some(Best {
         epoch: 1,
@@ -98,8 +98,9 @@ pub(crate) fn fit(
         val_balanced_accuracy: val.map(|v| v.1),
     });
     state.ended = Some(Ended::Converged);
+    state.notes = notes;
     store.write(&state, to_files(&fitted)?, cfg.keep_last)?;
-    Ok((state, notes))
+    Ok(state)
 }
 
 /// Answers of the stored decoders for `indices`, in order; `labels` says which candidate counts as
@@ -108,16 +109,23 @@ pub(crate) fn ask(
     stretches: &Stretches<'_>,
     indices: &[usize],
     labels: &Labels,
-    state: &State,
+    state: &FitState,
     store: &Checkpoints,
 ) -> Result<Vec<Answer>> {
-    let names = state.spec.channels.clone().unwrap_or_default();
+    let names = state.about.spec.channels.clone().unwrap_or_default();
     let fitted = load(state, store)?;
-    answers(&fitted, stretches, indices, &state.config, labels, &names)
+    answers(
+        &fitted,
+        stretches,
+        indices,
+        &state.about.config,
+        labels,
+        &names,
+    )
 }
 
 /// Numbers in the stored decoders.
-pub(crate) fn size(state: &State, store: &Checkpoints) -> Result<u64> {
+pub(crate) fn size(state: &FitState, store: &Checkpoints) -> Result<u64> {
     let fitted = load(state, store)?;
     Ok(fitted.decoders.iter().map(|d| d.weights.len() as u64).sum())
 }
@@ -329,7 +337,7 @@ fn to_files(fitted: &Fitted) -> Result<Vec<(&'static str, Vec<u8>)>> {
     Ok(vec![(WEIGHTS, weights), (CARDS, cards)])
 }
 
-fn load(state: &State, store: &Checkpoints) -> Result<Fitted> {
+fn load(state: &FitState, store: &Checkpoints) -> Result<Fitted> {
     let (path, bytes) = store.read(state.step, CARDS)?;
     let cards: Vec<Card> = serde_json::from_slice(&bytes)
         .map_err(|e| Error::checkpoint(&path, format!("not readable: {e}")))?;
@@ -341,8 +349,8 @@ fn load(state: &State, store: &Checkpoints) -> Result<Fitted> {
         .ok_or_else(|| Error::checkpoint(&path, "lacks tensor weights"))?
         .to_vec2::<f64>()
         .map_err(damaged)?;
-    let lags = lags(&state.config);
-    let width = state.spec.channels.as_ref().map_or(0, Vec::len) * lags;
+    let lags = lags(&state.about.config);
+    let width = state.about.spec.channels.as_ref().map_or(0, Vec::len) * lags;
     if weights.is_empty()
         || weights.len() != cards.len()
         || weights.iter().any(|w| w.len() != width)

@@ -51,9 +51,24 @@ pub(crate) struct LoadedBatch {
     pub(crate) targets: Vec<u32>,
 }
 
-impl Plan<'_> {
-    /// Prepare batch `b`.
-    pub(crate) fn load(&self, b: usize) -> Result<LoadedBatch> {
+/// Batches that threads can prepare ahead.
+pub(crate) trait Load: Sync {
+    /// One batch.
+    type Batch: Send;
+    /// Number of batches.
+    fn len(&self) -> usize;
+    /// Prepare batch `b`: a pure function of `b`.
+    fn load(&self, b: usize) -> Result<Self::Batch>;
+}
+
+impl Load for Plan<'_> {
+    type Batch = LoadedBatch;
+
+    fn len(&self) -> usize {
+        self.batches.len()
+    }
+
+    fn load(&self, b: usize) -> Result<LoadedBatch> {
         let indices = self.batches.get(b).cloned().unwrap_or_default();
         let source = self.features.source;
         let mut montages: Vec<usize> = Vec::new();
@@ -84,7 +99,9 @@ impl Plan<'_> {
         }
         Ok(out)
     }
+}
 
+impl Plan<'_> {
     fn group(
         &self,
         montage: usize,
@@ -152,34 +169,34 @@ impl Plan<'_> {
     }
 }
 
-/// Hands out the batches of a [`Plan`] from batch `next` on.
-pub(crate) struct Loader<'scope, 'a> {
-    plan: &'scope Plan<'a>,
+/// Hands out the batches of a plan from batch `next` on.
+pub(crate) struct Loader<'scope, P: Load> {
+    plan: &'scope P,
     next: usize,
-    queues: Vec<Receiver<Result<LoadedBatch>>>,
+    queues: Vec<Receiver<Result<P::Batch>>>,
     threads: Vec<ScopedJoinHandle<'scope, ()>>,
     first: usize,
     /// Time that [`Loader::next`] has taken.
     pub(crate) waited: Duration,
 }
 
-impl<'scope, 'a: 'scope> Loader<'scope, 'a> {
+impl<'scope, P: Load> Loader<'scope, P> {
     /// Start `threads` threads in `scope`; with 0 batches are prepared on demand.
     pub(crate) fn start(
         scope: &'scope Scope<'scope, '_>,
-        plan: &'scope Plan<'a>,
+        plan: &'scope P,
         first: usize,
         threads: usize,
         queue: usize,
     ) -> Self {
         let mut queues = Vec::new();
         let mut handles = Vec::new();
-        let threads = threads.min(plan.batches.len().saturating_sub(first));
+        let threads = threads.min(plan.len().saturating_sub(first));
         for w in 0..threads {
             let (send, receive) = sync_channel(queue);
             queues.push(receive);
             handles.push(scope.spawn(move || {
-                for b in (first + w..plan.batches.len()).step_by(threads) {
+                for b in (first + w..plan.len()).step_by(threads) {
                     let loaded = plan.load(b);
                     let failed = loaded.is_err();
                     // A closed queue means that the training thread has stopped.
@@ -200,8 +217,8 @@ impl<'scope, 'a: 'scope> Loader<'scope, 'a> {
     }
 
     /// The next batch; `None` at the end.
-    pub(crate) fn next(&mut self) -> Option<Result<LoadedBatch>> {
-        if self.next >= self.plan.batches.len() {
+    pub(crate) fn next(&mut self) -> Option<Result<P::Batch>> {
+        if self.next >= self.plan.len() {
             return None;
         }
         let start = Instant::now();
@@ -222,7 +239,7 @@ impl<'scope, 'a: 'scope> Loader<'scope, 'a> {
     }
 }
 
-impl Drop for Loader<'_, '_> {
+impl<P: Load> Drop for Loader<'_, P> {
     fn drop(&mut self) {
         // Closing the queues ends the threads; the scope would wait for them otherwise.
         self.queues.clear();

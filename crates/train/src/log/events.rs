@@ -51,7 +51,7 @@ impl EventWriter {
     }
 
     /// One message with all `values` at `step`.
-    pub(crate) fn scalars(&mut self, step: u64, values: &[(&str, f64)]) -> Result<()> {
+    pub(crate) fn scalars(&mut self, step: u64, values: &[(String, f64)]) -> Result<()> {
         let mut summary = Vec::new();
         for (tag, value) in values {
             let mut entry = Vec::new();
@@ -216,7 +216,10 @@ mod tests {
         for step in [0, 300] {
             let mut writer = EventWriter::create(dir.path(), step).unwrap();
             writer
-                .scalars(step + 1, &[("train/loss", 0.5), ("train/lr", 1e-3)])
+                .scalars(
+                    step + 1,
+                    &[("train/loss".into(), 0.5), ("train/lr".into(), 1e-3)],
+                )
                 .unwrap();
             writer.sync().unwrap();
             let seen = decode(&std::fs::read(&writer.path).unwrap());

@@ -3,6 +3,7 @@
 mod events;
 mod jsonl;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
@@ -11,7 +12,7 @@ use crate::Result;
 use crate::report::EpochRecord;
 
 /// One optimiser step.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct StepRecord {
     /// Steps done, from 1.
     pub(crate) step: u64,
@@ -21,6 +22,9 @@ pub(crate) struct StepRecord {
     pub(crate) lr: f64,
     /// Before clipping.
     pub(crate) grad_norm: f64,
+    /// What the objective says besides.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) named: BTreeMap<String, f64>,
 }
 
 /// Both logs of one fold.
@@ -40,25 +44,26 @@ impl MetricLog {
 
     pub(crate) fn step(&mut self, r: &StepRecord) -> Result<()> {
         self.lines.write("step", r)?;
-        let values = [
-            ("train/loss", r.loss),
-            ("train/lr", r.lr),
-            ("train/grad_norm", r.grad_norm),
+        let mut values = vec![
+            ("train/loss".to_owned(), r.loss),
+            ("train/lr".to_owned(), r.lr),
+            ("train/grad_norm".to_owned(), r.grad_norm),
         ];
+        values.extend(under("train", &r.named));
         self.events.scalars(r.step, &values)
     }
 
     pub(crate) fn epoch(&mut self, r: &EpochRecord) -> Result<()> {
         self.lines.write("epoch", r)?;
-        let mut values = vec![
-            ("epoch/train_loss", r.train_loss),
-            ("epoch/train_accuracy", r.train_accuracy),
-        ];
-        values.extend(r.val_loss.map(|v| ("epoch/val_loss", v)));
-        values.extend(
-            r.val_balanced_accuracy
-                .map(|v| ("epoch/val_balanced_accuracy", v)),
-        );
+        let mut values = vec![("epoch/train_loss".to_owned(), r.train_loss)];
+        for (name, value) in [
+            ("train_accuracy", r.train_accuracy),
+            ("val_loss", r.val_loss),
+            ("val_balanced_accuracy", r.val_balanced_accuracy),
+        ] {
+            values.extend(value.map(|v| (format!("epoch/{name}"), v)));
+        }
+        values.extend(under("epoch", &r.named));
         self.events.scalars(r.step, &values)
     }
 
@@ -67,4 +72,12 @@ impl MetricLog {
         self.lines.sync()?;
         self.events.sync()
     }
+}
+
+/// Names as TensorBoard groups them.
+fn under<'a>(
+    group: &'a str,
+    named: &'a BTreeMap<String, f64>,
+) -> impl Iterator<Item = (String, f64)> + 'a {
+    named.iter().map(move |(n, v)| (format!("{group}/{n}"), *v))
 }

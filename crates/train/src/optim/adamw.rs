@@ -9,7 +9,7 @@ use candle_core::{CpuStorage, Device, InplaceOp2, Layout, Tensor};
 use mmpipe_models::Params;
 use rayon::prelude::*;
 
-use crate::{Error, Result, TrainConfig};
+use crate::{Error, Result, StepConfig};
 
 /// Values that one thread updates at a time. The update is element by element, so the split does
 /// not change a bit.
@@ -57,7 +57,7 @@ struct Factors {
 
 impl AdamW {
     /// Zero moments for the trainable variables of `params`.
-    pub(crate) fn new(params: &Params, cfg: &TrainConfig) -> Self {
+    pub(crate) fn new(params: &Params, cfg: &StepConfig) -> Self {
         let shares = super::depth::shares(params, cfg.layer_decay);
         let slots = params.trainable().zip(shares).map(|(p, share)| Slot {
             name: p.name.clone(),
@@ -249,10 +249,10 @@ mod tests {
         let mut params = Params::new(0, &Device::Cpu);
         let w = params.weight("w", (1, 2), Init::Const(1.0)).unwrap();
         let b = params.weight("b", 2, Init::Const(0.5)).unwrap();
-        let cfg = TrainConfig {
+        let cfg = StepConfig {
             weight_decay: 0.1,
             clip: 0.0,
-            ..TrainConfig::default()
+            ..StepConfig::default()
         };
         let mut opt = AdamW::new(&params, &cfg);
         let factor = Tensor::new(&[[1f32, 2.0]], &Device::Cpu).unwrap();
@@ -288,10 +288,10 @@ mod tests {
     fn clips_by_the_global_norm_and_leaves_non_finite_gradients_alone() {
         let mut params = Params::new(0, &Device::Cpu);
         let w = params.weight("w", (1, 2), Init::Const(1.0)).unwrap();
-        let cfg = TrainConfig {
+        let cfg = StepConfig {
             weight_decay: 0.0,
             clip: 1.0,
-            ..TrainConfig::default()
+            ..StepConfig::default()
         };
         let mut opt = AdamW::new(&params, &cfg);
         let factor = Tensor::new(&[[3f32, 4.0]], &Device::Cpu).unwrap();
@@ -316,7 +316,7 @@ mod tests {
     fn state_survives_its_bytes() {
         let mut params = Params::new(1, &Device::Cpu);
         let w = params.weight("w", (2, 2), Init::Uniform(1.0)).unwrap();
-        let cfg = TrainConfig::default();
+        let cfg = StepConfig::default();
         let mut a = AdamW::new(&params, &cfg);
         let loss = w.sqr().unwrap().sum_all().unwrap();
         a.step(&params, &loss.backward().unwrap(), 0.1, 0).unwrap();

@@ -51,14 +51,17 @@ impl Average {
     /// Runs `ask` with the averages in place of the weights, which come back afterwards.
     pub(crate) fn shown<T>(&self, params: &Params, ask: impl FnOnce() -> Result<T>) -> Result<T> {
         let own = params.tensors()?;
-        let mut shown = own.clone();
-        for (name, tensor) in self.tensors()? {
-            shown.insert(name, tensor);
-        }
-        params.load(&shown)?;
+        self.put(params)?;
         let answer = ask();
         params.load(&own)?;
         answer
+    }
+
+    /// Puts the averages in place of the weights, for good.
+    pub(crate) fn put(&self, params: &Params) -> Result<()> {
+        let mut shown = params.tensors()?;
+        shown.extend(self.tensors()?);
+        Ok(params.load(&shown)?)
     }
 
     fn tensors(&self) -> Result<Vec<(String, Tensor)>> {

@@ -4,8 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::atomic::{remove_dir, write_dir};
-use super::state::State;
+use super::state::{About, State};
 use crate::{Error, Result};
+
+/// The one field that every `state.json` has.
+#[derive(serde::Deserialize)]
+struct Format {
+    format: u32,
+}
 
 /// The `checkpoints` folder of one fold.
 pub(crate) struct Checkpoints {
@@ -25,9 +31,9 @@ impl Checkpoints {
     }
 
     /// Write the checkpoint of `state.step` and drop what need not be kept.
-    pub(crate) fn write(
+    pub(crate) fn write<A: About>(
         &self,
-        state: &State,
+        state: &State<A>,
         mut files: Vec<(&str, Vec<u8>)>,
         keep_last: usize,
     ) -> Result<()> {
@@ -58,7 +64,7 @@ impl Checkpoints {
     }
 
     /// State of the newest checkpoint, if there is one.
-    pub(crate) fn latest(&self) -> Result<Option<State>> {
+    pub(crate) fn latest<A: About>(&self) -> Result<Option<State<A>>> {
         match self.steps()?.last() {
             None => Ok(None),
             Some(step) => self.state(*step).map(Some),
@@ -66,23 +72,29 @@ impl Checkpoints {
     }
 
     /// State of the checkpoint at `step`.
-    pub(crate) fn state(&self, step: u64) -> Result<State> {
+    pub(crate) fn state<A: About>(&self, step: u64) -> Result<State<A>> {
         let path = self.path(step).join("state.json");
         let bytes = fs::read(&path).map_err(Error::io(&path))?;
-        let state: State = serde_json::from_slice(&bytes).map_err(|e| {
-            Error::checkpoint(&path, format!("not a readable state ({e}); remove this checkpoint's folder to fall back to the one before"))
-        })?;
-        if state.format != super::FORMAT {
+        let unreadable = |e: serde_json::Error| {
+            Error::checkpoint(
+                &path,
+                format!(
+                    "not a readable state ({e}); remove this checkpoint's folder to fall back to the one before"
+                ),
+            )
+        };
+        // The format comes first: a state of another one may have other fields.
+        let Format { format } = serde_json::from_slice(&bytes).map_err(unreadable)?;
+        if format != super::FORMAT {
             return Err(Error::checkpoint(
                 &path,
                 format!(
-                    "format {}, this version reads {}; train again in another folder",
-                    state.format,
+                    "format {format}, this version reads {}; train again in another folder",
                     super::FORMAT
                 ),
             ));
         }
-        Ok(state)
+        serde_json::from_slice(&bytes).map_err(unreadable)
     }
 
     /// A file of the checkpoint at `step`.

@@ -14,4 +14,4 @@ mod state;
 
 pub(crate) use atomic::write_file;
 pub(crate) use checkpoint::Checkpoints;
-pub(crate) use state::{Best, FORMAT, State, fingerprint};
+pub(crate) use state::{About, Best, FORMAT, FitAbout, FitState, State, fingerprint};

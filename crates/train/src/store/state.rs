@@ -1,7 +1,9 @@
 //! Everything besides weights and moments that a continued run needs.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -14,7 +16,7 @@ use crate::spec::Spec;
 use crate::{Error, Result};
 
 /// Version of the checkpoint folder.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 /// The best checkpoint so far.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,24 +31,28 @@ pub(crate) struct Best {
 /// Running sums of the pass in progress.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Sums {
-    /// Loss times rows.
+    /// Loss times examples.
     pub(crate) loss: f64,
+    /// Examples.
     pub(crate) rows: u64,
-    pub(crate) right: u64,
+    /// Sum and weight of each named number.
+    pub(crate) named: BTreeMap<String, (f64, f64)>,
+}
+
+/// Identity of what is trained: what a checkpoint must share with the run that goes on from it.
+pub(crate) trait About: Clone + Serialize + DeserializeOwned {
+    /// Whether `self`, as stored, may be continued as `fresh`; `Err` says why not.
+    fn must_continue(&self, fresh: &Self) -> std::result::Result<(), &'static str>;
 }
 
 /// `state.json`. Random numbers have no state: all are functions of the seed and these counters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct State {
+pub(crate) struct State<A> {
     pub(crate) format: u32,
     /// Version of this crate that wrote it.
     pub(crate) code_version: String,
-    pub(crate) fold: i32,
-    pub(crate) control: Option<Control>,
-    /// Identity of examples, roles and answers.
-    pub(crate) fingerprint: String,
-    pub(crate) config: TrainConfig,
-    pub(crate) spec: Spec,
+    /// What is trained.
+    pub(crate) about: A,
     /// Optimiser steps done.
     pub(crate) step: u64,
     /// Pass in progress, from 0.
@@ -59,25 +65,19 @@ pub(crate) struct State {
     pub(crate) bad: usize,
     pub(crate) history: Vec<EpochRecord>,
     pub(crate) ended: Option<Ended>,
+    /// What a reader must know of how it began.
+    pub(crate) notes: Vec<String>,
+    /// What the objective keeps besides variables.
+    pub(crate) kept: serde_json::Value,
 }
 
-impl State {
+impl<A: About> State<A> {
     /// The state before the first step.
-    pub(crate) fn start(
-        fold: i32,
-        control: Option<Control>,
-        fingerprint: String,
-        cfg: &TrainConfig,
-        spec: Spec,
-    ) -> Self {
+    pub(crate) fn start(about: A) -> Self {
         Self {
             format: FORMAT,
             code_version: env!("CARGO_PKG_VERSION").into(),
-            fold,
-            control,
-            fingerprint,
-            config: cfg.clone(),
-            spec,
+            about,
             step: 0,
             epoch: 0,
             batch: 0,
@@ -86,27 +86,48 @@ impl State {
             bad: 0,
             history: Vec::new(),
             ended: None,
+            notes: Vec::new(),
+            kept: serde_json::Value::Null,
         }
     }
 
-    /// Refuse to continue this state, read from `path`, as the fit that would start as `fresh`.
+    /// Refuse to continue this state, read from `path`, as the run that would start as `fresh`.
     pub(crate) fn must_continue(&self, fresh: &Self, path: &Path) -> Result<()> {
-        let why = if self.fingerprint != fresh.fingerprint
+        self.about.must_continue(&fresh.about).map_err(|why| {
+            let message = format!("cannot be continued: {why}; train in another folder");
+            Error::checkpoint(path, message)
+        })
+    }
+}
+
+/// Identity of a fit of one fold.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct FitAbout {
+    pub(crate) fold: i32,
+    pub(crate) control: Option<Control>,
+    /// Identity of examples, roles and answers.
+    pub(crate) fingerprint: String,
+    pub(crate) config: TrainConfig,
+    pub(crate) spec: Spec,
+}
+
+/// State of a fit.
+pub(crate) type FitState = State<FitAbout>;
+
+impl About for FitAbout {
+    fn must_continue(&self, fresh: &Self) -> std::result::Result<(), &'static str> {
+        if self.fingerprint != fresh.fingerprint
             || self.spec != fresh.spec
             || self.fold != fresh.fold
         {
-            "it was trained on other examples, roles, labels or channels"
+            Err("it was trained on other examples, roles, labels or channels")
         } else if self.control != fresh.control {
-            "it is another control"
+            Err("it is another control")
         } else if what_matters(&self.config) != what_matters(&fresh.config) {
-            "it was trained with another configuration"
+            Err("it was trained with another configuration")
         } else {
-            return Ok(());
-        };
-        Err(Error::checkpoint(
-            path,
-            format!("cannot be continued: {why}; train in another folder"),
-        ))
+            Ok(())
+        }
     }
 }
 

@@ -4,6 +4,7 @@ mod baseline;
 mod classify;
 mod controls;
 mod matching;
+mod pretrain;
 mod resume;
 mod ridge;
 mod toys;
