@@ -29,6 +29,7 @@ mod paired;
 mod plain;
 mod planted;
 mod pme4;
+mod pretrain;
 mod ridge;
 mod simulate;
 mod sounds;

@@ -244,6 +244,8 @@ pub(crate) struct AuditArgs {
 /// Training stages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Stage {
+    /// The EEG encoder on EEG without labels (stage 1)
+    Pretrain,
     /// Supervised training on a split
     Finetune,
 }
@@ -254,16 +256,25 @@ pub(crate) struct TrainArgs {
     /// Stage to run [default: the next one that the lake supports]
     #[arg(long, value_enum)]
     pub(crate) stage: Option<Stage>,
-    /// Data set to train on [default: the split's]
+    /// Data set to train on [default: the split's]; pretrain takes several (repeatable)
     #[arg(long, value_name = "NAME")]
-    pub(crate) dataset: Option<String>,
+    pub(crate) dataset: Vec<String>,
     /// Split to train on [default: the only one there is]
     #[arg(long, value_name = "NAME")]
     pub(crate) split: Option<String>,
     /// eegnet, mindmix, aadnet, bandpower-lr or ridge [default: by what the data set holds]
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: Option<String>,
-    /// Name of the run [default: model-split]
+    /// finetune: start the encoder from a run of pretrain, or from a file or folder of weights
+    #[arg(long, value_name = "RUN|PATH")]
+    pub(crate) init: Option<String>,
+    /// pretrain: joint (the MindMix paper's) or labram (tokeniser, then masked codes)
+    #[arg(long, value_name = "OBJECTIVE")]
+    pub(crate) objective: Option<String>,
+    /// pretrain without a split: preprocessing recipe of the epochs [default: the only one there is]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) recipe: Option<String>,
+    /// Name of the run [default: model-split, or pretrain-datasets]
     #[arg(long, value_name = "RUN")]
     pub(crate) name: Option<String>,
     /// Continue this run exactly where it stopped

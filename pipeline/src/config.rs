@@ -13,8 +13,9 @@ use toml::{Table, Value};
 /// The file that is read when none is named and it exists.
 pub(crate) const DEFAULT_FILE: &str = "mmpipe.toml";
 
-/// Prefix of the environment layer: `MMPIPE_TRAIN__EPOCHS=30` sets `train.epochs`.
-const ENV_PREFIX: &str = "MMPIPE_TRAIN__";
+/// Prefix of the environment layer: `MMPIPE_TRAIN__EPOCHS=30` sets `train.epochs`, and
+/// `MMPIPE_PRETRAIN__STEPS__LR=1e-3` sets `pretrain.steps.lr`.
+const ENV_PREFIX: &str = "MMPIPE_";
 
 /// Where a value was set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +59,18 @@ impl Layers {
         layers
     }
 
+    /// Another section of the bottom layer.
+    pub(crate) fn and(mut self, section: &str, table: &Table) -> Self {
+        self.values.extend(Self::defaults(section, table).values);
+        self
+    }
+
+    /// Whether there is a section of this name.
+    fn has_section(&self, section: &str) -> bool {
+        let within = |key: &String| key.split('.').next() == Some(section);
+        self.values.keys().any(within)
+    }
+
     /// Lets a key be set that has no default; `example` shows its type.
     pub(crate) fn allow(&mut self, key: &str, example: Value) {
         if !self.values.contains_key(key) {
@@ -91,14 +104,15 @@ impl Layers {
         vars: impl Iterator<Item = (String, String)>,
     ) -> Result<()> {
         let mut vars: Vec<_> = vars
-            .filter(|(name, _)| name.starts_with(ENV_PREFIX))
+            .filter_map(|(name, text)| {
+                let rest = name.strip_prefix(ENV_PREFIX)?.to_lowercase();
+                let (section, _) = rest.split_once("__")?;
+                let known = self.has_section(section);
+                known.then(|| (rest.replace("__", "."), name, text))
+            })
             .collect();
         vars.sort();
-        for (name, text) in vars {
-            let key = format!(
-                "train.{}",
-                name[ENV_PREFIX.len()..].to_lowercase().replace("__", ".")
-            );
+        for (key, name, text) in vars {
             let value = self
                 .parse(&key, &text)
                 .with_context(|| format!("environment variable {name}"))?;
@@ -168,7 +182,8 @@ impl Layers {
     }
 
     fn parse(&self, key: &str, text: &str) -> Result<Value> {
-        if matches!(self.values.get(key), Some((Value::String(_), _))) {
+        let known = self.values.get(key).map(|(value, _)| value);
+        if matches!(known.or(self.optional.get(key)), Some(Value::String(_))) {
             return Ok(Value::String(text.trim_matches('"').to_owned()));
         }
         let parsed: std::result::Result<Table, _> = format!("v = {text}").parse();

@@ -8,12 +8,13 @@
 //! LAKE/runs/RUN/fold=N/         checkpoints, metrics.jsonl, TensorBoard events
 //! ```
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use mmpipe_eval::result::RunSummary;
 use mmpipe_lake::Lake;
-use mmpipe_train::{Control, FitReport, TrainConfig};
+use mmpipe_train::{Control, FitReport, PretrainConfig, TrainConfig};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// Version of `run.json`.
@@ -50,6 +51,51 @@ pub(crate) struct RunRecord {
     pub(crate) controls: Vec<Control>,
     /// The resolved configuration
     pub(crate) config: TrainConfig,
+    /// Where the first weights come from, if they are not random
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) init: Option<InitRecord>,
+    /// Digest of the epochs that the source holds
+    pub(crate) data_digest: String,
+    /// Version of the code
+    pub(crate) version: String,
+}
+
+/// Where a run's first weights come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct InitRecord {
+    /// The run, where it is one of this lake
+    pub(crate) run: Option<String>,
+    /// xxh3 of each file of weights, by its path under `train.init`
+    pub(crate) files: BTreeMap<String, String>,
+    /// What a reader of the scores must know of it
+    pub(crate) notes: Vec<String>,
+}
+
+/// Stage of the runs of [`PretrainRecord`].
+pub(crate) const PRETRAIN: &str = "pretrain";
+
+/// What a run of stage 1 was asked to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PretrainRecord {
+    /// Version of this record
+    pub(crate) format: u32,
+    /// Name
+    pub(crate) run: String,
+    /// [`PRETRAIN`]
+    pub(crate) stage: String,
+    /// Data sets, sorted
+    pub(crate) datasets: Vec<String>,
+    /// Split whose test epochs are kept out, if one was named
+    pub(crate) split: Option<String>,
+    /// Digest of its assignments
+    pub(crate) split_digest: Option<String>,
+    /// Preprocessing recipe of the epochs
+    pub(crate) recipe: String,
+    /// Subjects (data set, subject) whose EEG was seen, training and validation, by fold of the
+    /// split; without a split there is fold 0 alone, and the weights lie in the run's folder itself
+    pub(crate) seen: BTreeMap<i32, Vec<(String, String)>>,
+    /// The resolved configuration
+    pub(crate) config: PretrainConfig,
     /// Digest of the epochs that the source holds
     pub(crate) data_digest: String,
     /// Version of the code
@@ -75,6 +121,29 @@ impl RunFolder {
         Ok(RunFolder(lake.root().join("runs").join(run)))
     }
 
+    /// Stage of the run, if it exists.
+    pub(crate) fn stage(&self) -> Result<Option<String>> {
+        #[derive(Deserialize)]
+        struct Stage {
+            stage: String,
+        }
+        Ok(self.read::<Stage>("run.json")?.map(|s| s.stage))
+    }
+
+    /// What a run of stage 1 was asked, if it exists.
+    pub(crate) fn pretrain_record(&self) -> Result<Option<PretrainRecord>> {
+        match self.stage()? {
+            Some(stage) if stage == PRETRAIN => self.read("run.json"),
+            Some(stage) => bail!("{} holds a run of the stage {stage}", self.0.display()),
+            None => Ok(None),
+        }
+    }
+
+    /// Stores what a run of stage 1 is asked.
+    pub(crate) fn write_pretrain_record(&self, record: &PretrainRecord) -> Result<()> {
+        self.write("run.json", record)
+    }
+
     /// Its path.
     pub(crate) fn path(&self) -> &Path {
         &self.0
@@ -82,6 +151,12 @@ impl RunFolder {
 
     /// What was asked, if the run exists.
     pub(crate) fn record(&self) -> Result<Option<RunRecord>> {
+        if self.stage()?.is_some_and(|stage| stage == PRETRAIN) {
+            bail!(
+                "{} holds a run of stage 1, which answers no question; fine-tune from it with `mmpipe train --init`",
+                self.0.display()
+            );
+        }
         let record: Option<RunRecord> = self.read("run.json")?;
         if let Some(r) = &record
             && r.format != FORMAT

@@ -37,14 +37,29 @@ pub(crate) struct LakeSource {
 impl LakeSource {
     /// Opens the epochs that a split assigns.
     pub(crate) async fn open(lake: &Lake, split: &Split, task: Task) -> Result<Self> {
-        let epochs = EpochStore::open_ids(lake, &split.recipe, &split.epoch_ids()).await?;
-        let audio = AudioStore::open(lake, &split.recipe).await?;
+        let ids = split.epoch_ids();
+        let datasets = [split.dataset.clone()];
+        let mut source = Self::of(lake, &split.recipe, &ids, &datasets, task).await?;
+        source.folds = folds(split, &source.by_id)?;
+        Ok(source)
+    }
+
+    /// Opens the epochs `ids` of `datasets`, in no fold.
+    pub(crate) async fn of(
+        lake: &Lake,
+        recipe: &str,
+        ids: &[u64],
+        datasets: &[String],
+        task: Task,
+    ) -> Result<Self> {
+        let epochs = EpochStore::open_ids(lake, recipe, ids).await?;
+        let audio = AudioStore::open(lake, recipe).await?;
         let sfreq = if epochs.is_empty() {
             0.0
         } else {
             epochs.meta(0).sfreq
         };
-        let digest = digest(lake, &split.dataset, &split.recipe).await?;
+        let digest = digest(lake, datasets, recipe).await?;
         let mut names: HashMap<i32, String> = HashMap::new();
         let mut montages: Vec<Vec<String>> = Vec::new();
         let (mut metas, mut candidates, mut by_id) = (Vec::new(), Vec::new(), HashMap::new());
@@ -90,19 +105,23 @@ impl LakeSource {
                     .unwrap_or_else(|| format!("class {c}"))
             })
             .collect();
-        let folds = folds(split, &by_id)?;
         Ok(LakeSource {
             epochs,
             audio,
             metas,
             montages,
             classes,
-            folds,
+            folds: Vec::new(),
             by_id,
             candidates,
             sfreq,
             digest,
         })
+    }
+
+    /// A split's folds as indices into these epochs.
+    pub(crate) fn folds_of(&self, split: &Split) -> Result<Vec<Fold>> {
+        folds(split, &self.by_id)
     }
 
     /// The split's folds as indices.
@@ -145,14 +164,15 @@ impl LakeSource {
     }
 }
 
-/// Identity of a data set's shards: raw bytes, recipe, code and plan of every recording.
-async fn digest(lake: &Lake, dataset: &str, recipe: &str) -> Result<String> {
-    let quote = |text: &str| text.replace('\'', "''");
+/// Identity of the shards of data sets: raw bytes, recipe, code and plan of every recording.
+async fn digest(lake: &Lake, datasets: &[String], recipe: &str) -> Result<String> {
+    let quote = |text: &str| format!("'{}'", text.replace('\'', "''"));
+    let datasets: Vec<String> = datasets.iter().map(|d| quote(d)).collect();
     let batches = lake
         .query(&format!(
             "SELECT recording_id || '/' || coalesce(sha256, '') || '/' || recipe_hash || '/' || version || '/' || plan_hash AS id \
-             FROM recordings WHERE status = 'ok' AND dataset = '{}' AND recipe = '{}' ORDER BY 1",
-            quote(dataset),
+             FROM recordings WHERE status = 'ok' AND dataset IN ({}) AND recipe = {} ORDER BY 1",
+            datasets.join(", "),
             quote(recipe)
         ))
         .await?;

@@ -310,7 +310,8 @@ impl TrainConfig {
         if self.init.is_some() && self.model != ModelKind::Mindmix {
             return wrong(
                 "init",
-                "expected the model `mindmix`, whose encoder other stages train; found another".into(),
+                "expected the model `mindmix`, whose encoder other stages train; found another"
+                    .into(),
             );
         }
         at_least_one(&[

@@ -47,7 +47,11 @@ pub(crate) fn load_encoder(init: &str, fold: i32, params: &Params) -> Result<Vec
     let part = encoder_part(&tensors).map_err(|e| wrong(e.to_string()))?;
     let mut given = HashMap::with_capacity(part.encoder.len() + part.projection.len());
     for (prefix, tensors) in [(ENCODER, part.encoder), (PROJECTION, part.projection)] {
-        given.extend(tensors.into_iter().map(|(n, t)| (format!("{prefix}{n}"), t)));
+        given.extend(
+            tensors
+                .into_iter()
+                .map(|(n, t)| (format!("{prefix}{n}"), t)),
+        );
     }
     let mut unknown: Vec<&String> = given.keys().filter(|n| params.get(n).is_none()).collect();
     unknown.sort();

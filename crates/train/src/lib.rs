@@ -33,8 +33,8 @@ pub use config::{ClassWeights, ModelKind, Select, Size, Standardise, Task, Train
 pub use control::Control;
 pub use error::{Error, Result};
 pub use fit::{fit, predict};
-pub use mmpipe_eval::result::Prediction;
 pub use init::init_file;
+pub use mmpipe_eval::result::Prediction;
 pub use pretrain::{
     PhaseReport, PretrainConfig, PretrainObjective, PretrainReport, hold_out, pretrain,
 };

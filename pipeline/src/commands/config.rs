@@ -3,7 +3,7 @@
 //! Also the one place where the layers are put together for training ([`resolve`]).
 
 use anyhow::{Context as _, Result, anyhow};
-use mmpipe_train::{ModelKind, TrainConfig};
+use mmpipe_train::{ModelKind, PretrainConfig, TrainConfig};
 use serde::de::{IntoDeserializer, value::Error as ValueError};
 use serde_json::json;
 use toml::Table;
@@ -15,7 +15,14 @@ use crate::context::Context;
 use crate::render::{self, Table as TextTable};
 
 /// Settings that a model may leave to itself: absent in the defaults, settable all the same.
-const OPTIONAL: [(&str, f64); 2] = [("train.dropout", 0.5), ("train.drop_path", 0.1)];
+const OPTIONAL_NUMBERS: [(&str, f64); 3] = [
+    ("train.dropout", 0.5),
+    ("train.drop_path", 0.1),
+    ("pretrain.drop_path", 0.1),
+];
+
+/// The same, words.
+const OPTIONAL_TEXTS: [&str; 2] = ["train.init", "pretrain.spectral_loss"];
 
 pub(crate) fn run(ctx: &Context, args: &ConfigArgs) -> Result<Status> {
     let ConfigAction::Show { origin, model, set } = &args.action;
@@ -52,18 +59,24 @@ pub(crate) fn model_kind(name: &str) -> Result<ModelKind> {
     })
 }
 
-/// Defaults of `model` < file < environment < `--set` < other flags, as layers and as a value.
-pub(crate) fn resolve(
+/// Defaults of `model` < file < environment < `--set` < other flags, of all sections.
+fn layers(
     ctx: &Context,
     model: ModelKind,
     set: &[String],
     flags: &[(&str, toml::Value)],
-) -> Result<(Layers, TrainConfig)> {
-    let defaults =
-        Table::try_from(TrainConfig::for_model(model)).context("the default configuration")?;
-    let mut layers = Layers::defaults("train", &defaults);
-    for (key, example) in OPTIONAL {
+) -> Result<Layers> {
+    let defaults = |value: std::result::Result<Table, toml::ser::Error>| {
+        value.context("the default configuration")
+    };
+    let train = defaults(Table::try_from(TrainConfig::for_model(model)))?;
+    let pretrain = defaults(Table::try_from(PretrainConfig::default()))?;
+    let mut layers = Layers::defaults("train", &train).and("pretrain", &pretrain);
+    for (key, example) in OPTIONAL_NUMBERS {
         layers.allow(key, toml::Value::Float(example));
+    }
+    for key in OPTIONAL_TEXTS {
+        layers.allow(key, toml::Value::String(String::new()));
     }
     ctx.configure(&mut layers)?;
     for pair in set {
@@ -73,10 +86,36 @@ pub(crate) fn resolve(
         let name = key.rsplit('.').next().unwrap_or(key);
         layers.set(key, value.clone(), Origin::Flag(format!("--{name}")))?;
     }
+    Ok(layers)
+}
+
+/// The layers, and the configuration of training that they make.
+pub(crate) fn resolve(
+    ctx: &Context,
+    model: ModelKind,
+    set: &[String],
+    flags: &[(&str, toml::Value)],
+) -> Result<(Layers, TrainConfig)> {
+    let layers = layers(ctx, model, set, flags)?;
     let config: TrainConfig = layers
         .section("train")
         .try_into()
         .context("the training configuration does not hold together")?;
     config.check()?;
     Ok((layers, config))
+}
+
+/// As [`resolve`], of pre-training.
+pub(crate) fn resolve_pretrain(
+    ctx: &Context,
+    set: &[String],
+    flags: &[(&str, toml::Value)],
+) -> Result<PretrainConfig> {
+    let layers = layers(ctx, ModelKind::Mindmix, set, flags)?;
+    let config: PretrainConfig = layers
+        .section("pretrain")
+        .try_into()
+        .context("the configuration of pre-training does not hold together")?;
+    config.check()?;
+    Ok(config)
 }

@@ -74,6 +74,7 @@ pub(super) fn evaluate(
         .filter(|f| f.control.is_none())
         .flat_map(|f| f.notes.clone())
         .collect();
+    notes.extend(record.init.iter().flat_map(|i| i.notes.clone()));
     let mut wanted = Vec::new();
     for &control in controls {
         if control == Control::LabelPermuted && !record.controls.contains(&control) {

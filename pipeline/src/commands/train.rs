@@ -6,7 +6,7 @@ use mmpipe_lake::Lake;
 use mmpipe_splits as splits;
 use mmpipe_train::{self as train, Control, FitReport, ModelKind, Task};
 
-use super::{Status, config};
+use super::{Status, config, init, pretrain};
 use crate::cli::TrainArgs;
 use crate::context::Context;
 use crate::progress::TrainingBar;
@@ -16,6 +16,9 @@ use crate::source::LakeSource;
 
 pub(crate) fn run(ctx: &Context, args: &TrainArgs) -> Result<Status> {
     let lake = ctx.lake()?;
+    if pretrain::asked(&lake, args)? {
+        return pretrain::run(ctx, &lake, args);
+    }
     let (folder, record) = match &args.resume {
         Some(run) => existing(&lake, run)?,
         None => ctx.block_on(plan(ctx, &lake, args))?,
@@ -54,6 +57,7 @@ pub(crate) fn run(ctx: &Context, args: &TrainArgs) -> Result<Status> {
     }
     render::text(&table.to_string())?;
     let mut notes: Vec<&String> = fits.iter().flat_map(|f| &f.notes).collect();
+    notes.extend(record.init.iter().flat_map(|i| &i.notes));
     notes.dedup();
     for note in notes.into_iter().collect::<std::collections::BTreeSet<_>>() {
         render::line(format!("note        {note}"))?;
@@ -77,11 +81,21 @@ pub(super) async fn plan(
     lake: &Lake,
     args: &TrainArgs,
 ) -> Result<(RunFolder, RunRecord)> {
+    for (flag, given) in [("objective", &args.objective), ("recipe", &args.recipe)] {
+        if given.is_some() {
+            bail!("--{flag} belongs to --stage pretrain");
+        }
+    }
+    let dataset = match args.dataset.as_slice() {
+        [] => None,
+        [one] => Some(one),
+        _ => bail!("finetune takes one --dataset; only --stage pretrain takes several"),
+    };
     let split = match &args.split {
         Some(name) => splits::load(lake, name).await?,
-        None => only_split(lake, args.dataset.as_deref()).await?,
+        None => only_split(lake, dataset.map(String::as_str)).await?,
     };
-    if let Some(dataset) = &args.dataset
+    if let Some(dataset) = dataset
         && !dataset.eq_ignore_ascii_case(&split.dataset)
     {
         bail!(
@@ -94,6 +108,7 @@ pub(super) async fn plan(
     let audit = clearance.audit.clone();
     let model = match &args.model {
         Some(name) => config::model_kind(name)?,
+        None if args.init.is_some() => ModelKind::Mindmix,
         None => {
             let model = default_model(lake, &split.dataset).await?;
             if !ctx.global.quiet {
@@ -115,7 +130,10 @@ pub(super) async fn plan(
         let seed = i64::try_from(seed).context("--seed takes numbers below 2^63")?;
         flags.push(("train.seed", toml::Value::Integer(seed)));
     }
-    let (_, cfg) = config::resolve(ctx, model, &args.set, &flags)?;
+    if let Some(init) = &args.init {
+        flags.push(("train.init", toml::Value::String(init.clone())));
+    }
+    let (_, mut cfg) = config::resolve(ctx, model, &args.set, &flags)?;
     let source = LakeSource::open(lake, &split, cfg.task()).await?;
     let mut folds: Vec<i32> = source.folds().iter().map(|f| f.fold).collect();
     if let Some(wanted) = &args.folds {
@@ -131,6 +149,14 @@ pub(super) async fn plan(
         .name
         .clone()
         .unwrap_or_else(|| format!("{}-{}", name_of(cfg.model), split.name));
+    let init = match &mut cfg.init {
+        Some(from) => {
+            let (path, record) = init::resolve(lake, from, &split, &source, &folds).await?;
+            *from = path;
+            Some(record)
+        }
+        None => None,
+    };
     let record = RunRecord {
         format: RunRecord::FORMAT,
         run: run.clone(),
@@ -150,6 +176,7 @@ pub(super) async fn plan(
             vec![Control::LabelPermuted]
         },
         config: cfg,
+        init,
         data_digest: source.digest().to_owned(),
         version: env!("CARGO_PKG_VERSION").into(),
     };

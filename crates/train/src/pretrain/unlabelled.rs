@@ -12,7 +12,9 @@ use serde_json::Value;
 
 use super::networks::Network;
 use crate::config::Task;
-use crate::data::{ASKING, ChannelPlan, Features, Labels, Load, LoadedBatch, Loader, Plan, batches};
+use crate::data::{
+    ASKING, ChannelPlan, Features, Labels, Load, LoadedBatch, Loader, Plan, batches,
+};
 use crate::stage::{Draws, Loss, Named, Objective, StepConfig, Validation, slices};
 use crate::{Error, Result};
 

@@ -304,7 +304,10 @@ fn fine_tuning_starts_from_the_weights() {
         for (name, values) in &found {
             let Some((_, start)) = given.iter().find(|(n, _)| n == name) else {
                 // LaBraM's masked model has neither; both are named in the note.
-                assert!(name.starts_with("fc_norm") || name.ends_with("_bias"), "{name}");
+                assert!(
+                    name.starts_with("fc_norm") || name.ends_with("_bias"),
+                    "{name}"
+                );
                 assert!(note.contains(name.as_str()), "{name}: {note}");
                 continue;
             };
@@ -322,14 +325,19 @@ fn fine_tuning_starts_from_the_weights() {
         let other = tempfile::tempdir().unwrap();
         let fitted = fit(&labelled, &fold, &blind, other.path(), &Silent).unwrap();
         assert!(
-            fitted.notes.iter().any(|n| n.contains("not in this encoder: eeg_model.model.pos_embed")),
+            fitted
+                .notes
+                .iter()
+                .any(|n| n.contains("not in this encoder: eeg_model.model.pos_embed")),
             "{:?}",
             fitted.notes
         );
         // What does not fit is refused before the first step.
         let refused = |cfg: &TrainConfig| {
             let dir = tempfile::tempdir().unwrap();
-            fit(&labelled, &fold, cfg, dir.path(), &Silent).unwrap_err().to_string()
+            fit(&labelled, &fold, cfg, dir.path(), &Silent)
+                .unwrap_err()
+                .to_string()
         };
         let base = TrainConfig {
             size: Size::Base,

@@ -1,0 +1,161 @@
+//! `--init`: which weights a fine-tuning run starts from, and whose EEG they have seen.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use mmpipe_lake::Lake;
+use mmpipe_splits::Split;
+use mmpipe_train::Source as _;
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::runs::{InitRecord, PRETRAIN, PretrainRecord, RunFolder};
+use crate::source::LakeSource;
+
+/// Subjects that a note names at most.
+const NAMED: usize = 5;
+
+/// A path, or the folder of a run of stage 1 of this lake; with it what the record of the new run
+/// must say. `folds` are those that will be trained.
+///
+/// # Errors
+/// Nothing of that name; a run that learnt from the labels of the same data set.
+pub(super) async fn resolve(
+    lake: &Lake,
+    from: &str,
+    split: &Split,
+    source: &LakeSource,
+    folds: &[i32],
+) -> Result<(String, InitRecord)> {
+    let path = Path::new(from);
+    if path.exists() {
+        // A later `--resume` may come from another folder.
+        let path = std::path::absolute(path).with_context(|| format!("the path {from}"))?;
+        let notes = vec![format!(
+            "started from {from}: whose EEG these weights were trained on is not known here"
+        )];
+        let files = digests(&path, folds)?;
+        let record = InitRecord {
+            run: None,
+            files,
+            notes,
+        };
+        return Ok((path.display().to_string(), record));
+    }
+    let Ok(folder) = RunFolder::of(lake, from) else {
+        bail!("--init: there is no file or folder {from}");
+    };
+    let root = std::path::absolute(folder.path()).context("the path of the lake")?;
+    let notes = match folder.stage()?.as_deref() {
+        None => bail!(
+            "--init: there is no file or folder {from}, and no run of this name in the lake {}",
+            lake.root().display()
+        ),
+        Some(PRETRAIN) => {
+            let Some(record) = folder.pretrain_record()? else {
+                bail!("--init: run `{from}` went away");
+            };
+            if record.recipe != split.recipe {
+                bail!(
+                    "--init: run `{from}` was trained on epochs of the recipe {}, the split `{}` has {}",
+                    record.recipe,
+                    split.name,
+                    split.recipe
+                );
+            }
+            seen(&record, split, source, folds)
+        }
+        Some(_) => {
+            let record = folder.record()?;
+            let Some(record) = record.filter(|r| r.dataset != split.dataset) else {
+                bail!(
+                    "--init: run `{from}` learnt from labels of {}, on which it would now be tested; start from a run of --stage pretrain",
+                    split.dataset
+                );
+            };
+            vec![format!(
+                "started from the run {from}, fine-tuned on labels of {}",
+                record.dataset
+            )]
+        }
+    };
+    Ok((
+        root.display().to_string(),
+        InitRecord {
+            run: Some(from.to_owned()),
+            files: digests(&root, folds)?,
+            notes,
+        },
+    ))
+}
+
+/// What must be said of test subjects whose EEG pre-training saw.
+fn seen(record: &PretrainRecord, split: &Split, source: &LakeSource, folds: &[i32]) -> Vec<String> {
+    let mut tested: BTreeSet<(String, String)> = BTreeSet::new();
+    let mut met: BTreeSet<(String, String)> = BTreeSet::new();
+    for fold in source.folds().iter().filter(|f| folds.contains(&f.fold)) {
+        // Without a split of its own there is one set of weights for all folds.
+        let at = record.split.as_ref().map_or(0, |_| fold.fold);
+        let known = record.seen.get(&at);
+        let known: BTreeSet<&(String, String)> = known.into_iter().flatten().collect();
+        for &i in &fold.test {
+            let meta = source.meta(i);
+            let subject = (meta.dataset.clone(), meta.subject.clone());
+            if known.contains(&subject) {
+                met.insert(subject.clone());
+            }
+            tested.insert(subject);
+        }
+    }
+    if met.is_empty() {
+        return vec![format!(
+            "pre-trained without labels by the run {}, which saw no EEG of the test subjects",
+            record.run
+        )];
+    }
+    let mut names: Vec<String> = met.iter().take(NAMED).map(|(_, s)| s.clone()).collect();
+    if met.len() > NAMED {
+        names.push("…".into());
+    }
+    let mut note = format!(
+        "pre-trained on EEG of the test subjects, without labels (run {}): {} of {} test subjects ({})",
+        record.run,
+        met.len(),
+        tested.len(),
+        names.join(", ")
+    );
+    if record.split.as_deref() == Some(split.name.as_str()) {
+        note.push_str("; not on the test epochs themselves, which the same split keeps out");
+    }
+    vec![note]
+}
+
+/// The files of weights behind `path`, which is one, or a folder with one, or with one a fold.
+fn digests(path: &Path, folds: &[i32]) -> Result<BTreeMap<String, String>> {
+    let mut files: Vec<PathBuf> = Vec::new();
+    if path.is_dir() {
+        for fold in folds {
+            let file = mmpipe_train::init_file(path, *fold);
+            if !files.contains(&file) {
+                files.push(file);
+            }
+        }
+    } else {
+        files.push(path.to_owned());
+    }
+    let mut out = BTreeMap::new();
+    for file in files {
+        let bytes = std::fs::read(&file).with_context(|| {
+            format!(
+                "--init: {} cannot be read; is the run trained to its end?",
+                file.display()
+            )
+        })?;
+        let name = file.strip_prefix(path).unwrap_or(&file);
+        out.insert(
+            name.display().to_string(),
+            format!("{:032x}", xxh3_128(&bytes)),
+        );
+    }
+    Ok(out)
+}
