@@ -2,9 +2,9 @@
 
 use crate::support::Scratch;
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
     "datasets", "fetch", "inspect", "ingest", "sql", "split", "audit", "train", "evaluate",
-    "report", "simulate", "config", "demo",
+    "report", "simulate", "convert", "config", "demo",
 ];
 
 #[test]

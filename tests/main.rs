@@ -12,6 +12,7 @@ mod broderick;
 mod cap_sleep;
 mod chb_mit;
 mod cli;
+mod convert;
 mod ds004356;
 mod dtu;
 mod esaa;

@@ -78,6 +78,8 @@ pub(crate) enum Command {
     Report(ReportArgs),
     /// Write a corpus with known ground truth in its native raw layout
     Simulate(SimulateArgs),
+    /// Bring published weights (PyTorch, safetensors) into this program's form
+    Convert(ConvertArgs),
     /// Show the resolved configuration and where each value came from
     Config(ConfigArgs),
     /// The whole walk on a simulated two-talker corpus, in under five minutes
@@ -262,7 +264,8 @@ pub(crate) struct TrainArgs {
     /// Split to train on [default: the only one there is]
     #[arg(long, value_name = "NAME")]
     pub(crate) split: Option<String>,
-    /// eegnet, mindmix, aadnet, bandpower-lr or ridge [default: by what the data set holds]
+    /// eegnet, mindmix, mindmix-av, mindmix-prototype, aadnet, bandpower-lr or ridge [default: by what
+    /// the data set holds]
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: Option<String>,
     /// finetune: start the encoder from a run of pretrain, or from a file or folder of weights
@@ -356,6 +359,49 @@ pub(crate) struct SimulateArgs {
     /// Subjects, where the corpus leaves it open [default: the corpus's own]
     #[arg(long, value_name = "N")]
     pub(crate) subjects: Option<usize>,
+}
+
+/// `mmpipe convert`
+#[derive(Debug, Args)]
+pub(crate) struct ConvertArgs {
+    /// A .pth, .pt, .bin or .safetensors file; of PyTorch's files tensors alone are read
+    pub(crate) file: PathBuf,
+    /// Folder for model.safetensors and config.json
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// What the file is
+    #[arg(
+        long = "as",
+        value_enum,
+        default_value = "auto",
+        value_name = "KIND",
+        hide_possible_values = true,
+        help = "What the file is: auto (its names tell), wav2vec2, hubert, labram (the encoder of labram-base.pth), labram-masked (the same file, to go on with pre-training), labram-tokeniser (vqnsp.pth) or mindmix"
+    )]
+    pub(crate) kind: WeightsKind,
+    /// Replace weights that DIR holds already
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+}
+
+/// What a file of weights can be said to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WeightsKind {
+    /// What the names of its tensors say
+    Auto,
+    /// wav2vec 2.0 of base size
+    Wav2vec2,
+    /// HuBERT of base size
+    Hubert,
+    /// LaBraM's encoder
+    #[value(alias = "labram-encoder")]
+    Labram,
+    /// LaBraM's masked model
+    LabramMasked,
+    /// LaBraM's tokeniser
+    LabramTokeniser,
+    /// MindMix's released checkpoint
+    Mindmix,
 }
 
 /// `mmpipe config`

@@ -4,6 +4,7 @@
 mod arrays;
 mod audit;
 mod config;
+mod convert;
 mod datasets;
 mod demo;
 mod evaluate;
@@ -66,6 +67,7 @@ pub(crate) fn run(cli: Cli) -> Result<Status> {
         Command::Evaluate(args) => evaluate::run(&ctx, &args),
         Command::Report(args) => report::run(&ctx, &args),
         Command::Simulate(args) => simulate::run(&ctx, &args),
+        Command::Convert(args) => convert::run(&ctx, &args),
         Command::Config(args) => config::run(&ctx, &args),
         Command::Demo(args) => demo::run(ctx, &args),
     }

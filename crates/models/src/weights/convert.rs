@@ -1,6 +1,7 @@
 //! From a published file to `model.safetensors` and `config.json`.
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
@@ -26,6 +27,10 @@ pub struct Converted {
     pub kind: Kind,
     /// Tensors taken over.
     pub taken: usize,
+    /// Those of them whose name is another here: the file's and ours.
+    pub renamed: Vec<(String, String)>,
+    /// Those of them that the file holds in another type than f32.
+    pub cast: usize,
     /// Tensors left out, by name, with the reason.
     pub dropped: Vec<(String, &'static str)>,
     /// Variables that the file lacks and that start as a new network's.
@@ -73,7 +78,7 @@ pub fn convert(input: &Path, folder: &Path, kind: Option<Kind>) -> Result<Conver
             });
         }
     };
-    let mut dropped = Vec::new();
+    let (mut renamed, mut dropped, mut cast) = (Vec::new(), Vec::new(), 0);
     let mut tensors = HashMap::new();
     let mut names: Vec<&String> = given.keys().collect();
     names.sort();
@@ -82,6 +87,10 @@ pub fn convert(input: &Path, folder: &Path, kind: Option<Kind>) -> Result<Conver
             Renamed::Dropped(why) => dropped.push((name.clone(), why)),
             Renamed::To(to) => {
                 let Some(t) = given.get(name) else { continue };
+                if *name != to {
+                    renamed.push((name.clone(), to.clone()));
+                }
+                cast += usize::from(t.dtype() != DType::F32);
                 if tensors
                     .insert(to.clone(), t.to_dtype(DType::F32)?)
                     .is_some()
@@ -112,6 +121,8 @@ pub fn convert(input: &Path, folder: &Path, kind: Option<Kind>) -> Result<Conver
     Ok(Converted {
         kind,
         taken,
+        renamed,
+        cast,
         dropped,
         fresh,
     })
@@ -225,7 +236,8 @@ fn beside(input: &Path) -> Result<Option<Wav2Vec2Config>> {
         })
 }
 
-/// Writes beside the target and renames, so that no half file is ever seen.
+/// Writes under another name in the same folder, syncs, renames, syncs the folder: no half file is
+/// ever seen, after a loss of power neither.
 fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let io = |source| Error::Io {
         path: path.to_path_buf(),
@@ -233,6 +245,15 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     };
     let mut partial = path.as_os_str().to_owned();
     partial.push(".partial");
-    std::fs::write(&partial, bytes).map_err(io)?;
-    std::fs::rename(&partial, path).map_err(io)
+    let mut file = std::fs::File::create(&partial).map_err(io)?;
+    file.write_all(bytes).map_err(io)?;
+    file.sync_all().map_err(io)?;
+    std::fs::rename(&partial, path).map_err(io)?;
+    match path.parent() {
+        // Folders cannot be opened everywhere; where they can, the name is made to last.
+        Some(folder) if cfg!(unix) => std::fs::File::open(folder)
+            .and_then(|f| f.sync_all())
+            .map_err(io),
+        _ => Ok(()),
+    }
 }

@@ -14,9 +14,9 @@ type Tensors = HashMap<String, Tensor>;
 
 /// Sizes of a tensor of `rank` dimensions.
 fn dims<const N: usize>(t: &Tensors, name: &str) -> Result<[usize; N]> {
-    let found = t.get(name).ok_or_else(|| Error::MissingTensor {
-        name: name.to_string(),
-        shape: vec![0; N],
+    let found = t.get(name).ok_or_else(|| Error::Checkpoint {
+        place: format!("tensor {name}"),
+        reason: "not there; give the file of the model that was named, or another name".to_string(),
     })?;
     <[usize; N]>::try_from(found.dims()).map_err(|_| Error::Checkpoint {
         place: format!("tensor {name}"),

@@ -18,6 +18,7 @@ pub enum Kind {
     /// LaBraM's `vqnsp.pth`.
     LabramTokeniser,
     /// MindMix's released stage-2 checkpoint.
+    #[serde(rename = "mindmix")]
     MindMix,
 }
 
@@ -40,7 +41,7 @@ impl Kind {
             Kind::LabramEncoder => "labram-encoder",
             Kind::LabramMasked => "labram-masked",
             Kind::LabramTokeniser => "labram-tokeniser",
-            Kind::MindMix => "mind-mix",
+            Kind::MindMix => "mindmix",
         }
     }
 
