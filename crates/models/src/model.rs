@@ -45,6 +45,9 @@ pub enum Needs {
     Eeg,
     /// EEG and one envelope a candidate sound; returns one score a candidate.
     EegAndEnvelopes,
+    /// EEG and, of each candidate sound, what the network's sound encoder reads; returns one score a
+    /// candidate.
+    EegAndSounds,
 }
 
 /// Examples of one montage.
@@ -57,6 +60,9 @@ pub struct Batch {
     pub ch_names: Arc<[String]>,
     /// [batch, candidates, times], f32: envelopes at the rate of `eeg`.
     pub envelopes: Option<Tensor>,
+    /// [batch, candidates, ...], f32: of each sound what a sound encoder reads, log-mel spectrograms
+    /// [bands, frames], waveforms [samples] or embeddings [width].
+    pub sounds: Option<Tensor>,
 }
 
 impl Batch {
@@ -66,16 +72,38 @@ impl Batch {
             eeg,
             ch_names,
             envelopes: None,
+            sounds: None,
         }
     }
 
     /// EEG with candidate envelopes.
     pub fn with_envelopes(eeg: Tensor, ch_names: Arc<[String]>, envelopes: Tensor) -> Self {
         Self {
-            eeg,
-            ch_names,
             envelopes: Some(envelopes),
+            ..Self::eeg(eeg, ch_names)
         }
+    }
+
+    /// EEG with candidate sounds.
+    pub fn with_sounds(eeg: Tensor, ch_names: Arc<[String]>, sounds: Tensor) -> Self {
+        Self {
+            sounds: Some(sounds),
+            ..Self::eeg(eeg, ch_names)
+        }
+    }
+
+    /// The rows `start` to `start + len`, sounds included.
+    ///
+    /// # Errors
+    /// Those of the tensor library for rows that are not there.
+    pub fn rows(&self, start: usize, len: usize) -> Result<Self> {
+        let cut = |x: &Tensor| x.narrow(0, start, len)?.contiguous();
+        Ok(Self {
+            eeg: cut(&self.eeg)?,
+            ch_names: self.ch_names.clone(),
+            envelopes: self.envelopes.as_ref().map(cut).transpose()?,
+            sounds: self.sounds.as_ref().map(cut).transpose()?,
+        })
     }
 
     /// The three dimensions of the EEG.

@@ -1,6 +1,7 @@
 //! What a training run is told: [`TrainConfig`] with its defaults, and its checks.
 
 use mmpipe_eval::attention;
+use mmpipe_models::align::FusionKind;
 use serde::{Deserialize, Serialize};
 
 use crate::stage::{StepConfig, at_least_one, in_range};
@@ -14,6 +15,12 @@ pub enum ModelKind {
     Eegnet,
     /// MindMix EEG encoder with a classification head.
     Mindmix,
+    /// MindMix's EEG encoder, a sound encoder and a fusion module: EEG against candidate sounds,
+    /// matching. Stage 3's `multimodal_real` for attention and retrieval.
+    MindmixAv,
+    /// MindMix's EEG encoder against one learned vector a class in the place of a sound,
+    /// classification. Stage 3's `multimodal_prototype`, every class scored and no label an input.
+    MindmixPrototype,
     /// AADNet: EEG against candidate envelopes, matching.
     Aadnet,
     /// Log band powers and L2 logistic regression, classification. The classical baseline.
@@ -21,6 +28,24 @@ pub enum ModelKind {
     /// Ridge regression from EEG to the attended envelope, matching. The classical baseline of
     /// auditory attention.
     Ridge,
+}
+
+impl ModelKind {
+    /// Whether the model reads any set of channels, so that recordings need not share theirs.
+    pub(crate) fn any_montage(self) -> bool {
+        matches!(
+            self,
+            ModelKind::Mindmix | ModelKind::MindmixAv | ModelKind::MindmixPrototype
+        )
+    }
+}
+
+/// What the MindMix models hear with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Audio {
+    /// A small network on the log-mel spectrogram.
+    Mel,
 }
 
 /// What a model is asked.
@@ -80,7 +105,7 @@ pub enum Standardise {
 pub struct TrainConfig {
     /// The model.
     pub model: ModelKind,
-    /// Size of the `mindmix` encoder.
+    /// Size of the `mindmix` encoder, and with it of what hears and of the fusion module.
     pub size: Size,
     /// MindMix: weights that the encoder starts from, a safetensors or PyTorch file or a folder with
     /// `model.safetensors` (stage 1, LaBraM, MindMix); absent = random weights. Read once, before
@@ -136,6 +161,7 @@ pub struct TrainConfig {
     /// Seed of initial weights, order, dropout, candidate order and controls.
     pub seed: u64,
     /// Matching: show each training example in every rotation of its candidates within the batch.
+    /// `mindmix-av` scores each candidate by itself, so it needs none.
     pub swap_augmentation: bool,
     /// Matching: rate of EEG and envelopes, Hz. `ridge` takes 20 by default, which holds the
     /// 1 to 9 Hz in which envelopes are followed (Biesmans et al. 2017,
@@ -151,6 +177,11 @@ pub struct TrainConfig {
     pub f2: usize,
     /// MindMix: add the spatial embedding by electrode name (the paper) or not (the released code).
     pub spatial: bool,
+    /// mindmix-av, mindmix-prototype: what stands between EEG's and sound's vectors and the score:
+    /// `calra-paper`, `calra-released`, `co-attention`, `concat` or `clip` (nothing).
+    pub fusion: FusionKind,
+    /// mindmix-av, mindmix-prototype: the sound encoder (of the latter its width alone).
+    pub audio: Audio,
     /// bandpower-lr: edges of the bands, Hz.
     pub bands: Vec<(f64, f64)>,
     /// bandpower-lr: inverse strength of the L2 penalty, scikit-learn's `C`.
@@ -212,6 +243,8 @@ impl Default for TrainConfig {
             d: 2,
             f2: 16,
             spatial: true,
+            fusion: FusionKind::CalraPaper,
+            audio: Audio::Mel,
             bands: vec![
                 (1.0, 4.0),
                 (4.0, 8.0),
@@ -262,14 +295,26 @@ impl TrainConfig {
                 select: Select::BalancedAccuracy,
                 ..base
             },
+            ModelKind::MindmixPrototype => Self {
+                model,
+                ..Self::for_model(ModelKind::Mindmix)
+            },
+            ModelKind::MindmixAv => Self {
+                model,
+                select: Select::Loss,
+                ..Self::for_model(ModelKind::Mindmix)
+            },
         }
     }
 
     /// What the model is asked.
     pub fn task(&self) -> Task {
         match self.model {
-            ModelKind::Aadnet | ModelKind::Ridge => Task::Matching,
-            ModelKind::Eegnet | ModelKind::Mindmix | ModelKind::BandpowerLr => Task::Classification,
+            ModelKind::Aadnet | ModelKind::Ridge | ModelKind::MindmixAv => Task::Matching,
+            ModelKind::Eegnet
+            | ModelKind::Mindmix
+            | ModelKind::MindmixPrototype
+            | ModelKind::BandpowerLr => Task::Classification,
         }
     }
 

@@ -18,6 +18,7 @@ mod fit;
 mod init;
 mod log;
 mod loss;
+mod mindmix;
 mod optim;
 mod pretrain;
 mod progress;
@@ -29,12 +30,13 @@ mod stage;
 mod store;
 mod trainer;
 
-pub use config::{ClassWeights, ModelKind, Select, Size, Standardise, Task, TrainConfig};
+pub use config::{Audio, ClassWeights, ModelKind, Select, Size, Standardise, Task, TrainConfig};
 pub use control::Control;
 pub use error::{Error, Result};
 pub use fit::{fit, predict};
 pub use init::init_file;
 pub use mmpipe_eval::result::Prediction;
+pub use mmpipe_models::align::FusionKind;
 pub use pretrain::{
     PhaseReport, PretrainConfig, PretrainObjective, PretrainReport, hold_out, pretrain,
 };

@@ -2,11 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use mmpipe_models::align::{Matcher, PrototypeClassifier};
 use mmpipe_models::encoder::{Classifier, ClassifierConfig, electrodes};
-use mmpipe_models::{Model, Params, aadnet, eegnet, encoder};
+use mmpipe_models::{Model, Params, aadnet, eegnet};
 
-use crate::config::{ModelKind, Size, Task, TrainConfig};
+use crate::config::{Audio, ModelKind, Task, TrainConfig};
 use crate::data::{ChannelPlan, FeatureKind, common_channels};
+use crate::mindmix;
 use crate::source::{Fold, Source};
 use crate::{Error, Result};
 
@@ -35,9 +37,9 @@ impl Spec {
             .flatten()
             .copied()
             .collect();
-        let channels = match cfg.model {
-            ModelKind::Mindmix => None,
-            _ => Some(common_channels(source, &all)?),
+        let channels = match cfg.model.any_montage() {
+            true => None,
+            false => Some(common_channels(source, &all)?),
         };
         let task = cfg.task();
         Ok(Self {
@@ -88,9 +90,12 @@ impl Spec {
 
     /// What the model reads.
     pub(crate) fn features(cfg: &TrainConfig) -> FeatureKind {
-        match cfg.task() {
-            Task::Classification => FeatureKind::Eeg,
-            Task::Matching => FeatureKind::EegAndEnvelopes(cfg.envelope_sfreq),
+        match (cfg.task(), cfg.model, cfg.audio) {
+            (Task::Classification, ..) => FeatureKind::Eeg,
+            (Task::Matching, ModelKind::MindmixAv, Audio::Mel) => {
+                FeatureKind::EegAndMel(mindmix::mel(cfg.size).bands)
+            }
+            (Task::Matching, ..) => FeatureKind::EegAndEnvelopes(cfg.envelope_sfreq),
         }
     }
 
@@ -101,7 +106,7 @@ impl Spec {
         indices: &[usize],
         cfg: &TrainConfig,
     ) -> Result<(ChannelPlan, Option<String>)> {
-        if self.model == ModelKind::Mindmix && cfg.spatial {
+        if self.model.any_montage() && cfg.spatial {
             let (plan, dropped) =
                 ChannelPlan::filtered(source, indices, |n| electrodes::row(n).is_ok())?;
             let note = (!dropped.is_empty()).then(|| {
@@ -137,17 +142,18 @@ impl Spec {
                 Ok(Box::new(eegnet::EegNet::new(&c, params)?))
             }
             ModelKind::Mindmix => {
-                let size = match cfg.size {
-                    Size::Tiny => encoder::Size::Tiny,
-                    Size::Base => encoder::Size::Base,
-                };
-                let mut c = ClassifierConfig::new(size, self.classes.len());
-                c.encoder.spatial_embedding = cfg.spatial;
-                c.encoder.drop_path = cfg.drop_path.map_or(c.encoder.drop_path, |d| d as f32);
+                let mut c = ClassifierConfig::new(mindmix::size(cfg.size), self.classes.len());
+                c.encoder = mindmix::encoder(cfg);
                 c.projection_dropout = dropout.unwrap_or(c.projection_dropout);
                 c.head_dropout = dropout.unwrap_or(c.head_dropout);
                 Ok(Box::new(Classifier::new(&c, params)?))
             }
+            ModelKind::MindmixAv => Ok(Box::new(Matcher::new(&mindmix::aligner(cfg), params)?)),
+            ModelKind::MindmixPrototype => Ok(Box::new(PrototypeClassifier::new(
+                &mindmix::aligner(cfg),
+                self.classes.len(),
+                params,
+            )?)),
             ModelKind::Aadnet => {
                 let mut c = aadnet::AadNetConfig::new(channels);
                 c.candidates = self.candidates;

@@ -55,7 +55,7 @@ pub(crate) fn model_kind(name: &str) -> Result<ModelKind> {
         >(name.into_deserializer())
     };
     parse(name).map_err(|_| {
-        anyhow!("expected eegnet, mindmix, aadnet, bandpower-lr or ridge, found the model `{name}`")
+        anyhow!("expected eegnet, mindmix, mindmix-av, mindmix-prototype, aadnet, bandpower-lr or ridge, found the model `{name}`")
     })
 }
 

@@ -281,6 +281,8 @@ pub(super) fn name_of(model: ModelKind) -> &'static str {
     match model {
         ModelKind::Eegnet => "eegnet",
         ModelKind::Mindmix => "mindmix",
+        ModelKind::MindmixAv => "mindmix-av",
+        ModelKind::MindmixPrototype => "mindmix-prototype",
         ModelKind::Aadnet => "aadnet",
         ModelKind::BandpowerLr => "bandpower-lr",
         ModelKind::Ridge => "ridge",

@@ -17,6 +17,7 @@ pub enum FusionKind {
     /// A co-attention block (ablation): the pieces of each vector attend to the other's.
     CoAttention,
     /// A perceptron over both vectors laid side by side (ablation).
+    #[serde(rename = "concat")]
     ConcatMlp,
     /// Nothing: the projections are compared as they are (CLIP; the only form that is a dual
     /// encoder).

@@ -5,9 +5,10 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::config::{FusionConfig, FusionKind, Pairs};
-use super::contrast::{Sounds, Temperature, info_nce, logits};
+use super::contrast::{Sounds, Temperature, info_nce, logits, own_candidates};
 use super::fusion::Fusion;
 use super::score;
+use super::tasks::Prototypes;
 use crate::audio::{AudioConfig, AudioEncoder, Wav2Vec2Config};
 use crate::encoder::{Encoder, EncoderConfig, Size};
 use crate::error::{Error, Result};
@@ -152,6 +153,35 @@ impl Aligner {
         let c = &self.config;
         let scores = logits(&self.fusion, eeg, sounds, c.pairs, &self.temperature, mode)?;
         info_nce(&scores, c.symmetric)
+    }
+
+    /// Logits [B, K] of each EEG with its own candidates [B, K, width]: cosines of [`score::candidate`]
+    /// times the temperature's factor, in training too.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when counts do not fit.
+    pub fn candidate_logits(
+        &self,
+        eeg: &Tensor,
+        candidates: &Tensor,
+        types: &[u32],
+        mode: Mode,
+    ) -> Result<Tensor> {
+        let cosines = own_candidates(&self.fusion, eeg, candidates, types, mode)?;
+        Ok(cosines.broadcast_mul(&self.temperature.factor()?)?)
+    }
+
+    /// Logits [B, classes] of projected EEG [B, width] with every class prototype.
+    ///
+    /// # Errors
+    /// Those of [`Prototypes::scores`].
+    pub fn prototype_logits(
+        &self,
+        eeg: &Tensor,
+        prototypes: &Prototypes,
+        mode: Mode,
+    ) -> Result<Tensor> {
+        prototypes.scores(eeg, &self.audio_proj, &self.fusion, &self.temperature, mode)
     }
 
     /// Scores of candidates, see [`score::candidate`].

@@ -5,8 +5,12 @@
 //! 10 ms at 16 kHz), periodic Hann window, power of a 400-point transform, triangular filters on the
 //! HTK mel scale from 0 to 8 kHz, natural logarithm of the power, not below 1e-10, and each clip less
 //! its mean and divided by its standard deviation. In f64.
+//!
+//! Frames get the sines and cosines of their place (Vaswani et al. 2017): the mean over frames would
+//! not tell otherwise *when* something was loud, and that is what EEG follows.
 
 use std::f64::consts::TAU;
+use std::sync::OnceLock;
 
 use candle_core::{D, DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
@@ -78,6 +82,45 @@ fn filters(bands: usize) -> Vec<f64> {
     out
 }
 
+/// Cosines and sines of [`transform`].
+static TABLE: OnceLock<Vec<f64>> = OnceLock::new();
+
+/// [FRAME × 2·BINS], row-major: cosines, then sines, of each bin.
+fn transform() -> Vec<f64> {
+    let angle = |i: usize, k: usize| TAU * ((i * k) % FRAME) as f64 / FRAME as f64;
+    (0..FRAME)
+        .flat_map(|i| {
+            (0..BINS)
+                .map(move |k| angle(i, k).cos())
+                .chain((0..BINS).map(move |k| angle(i, k).sin()))
+        })
+        .collect()
+}
+
+/// Frames that `samples` samples give.
+pub fn mel_frames(samples: usize) -> usize {
+    match samples.checked_sub(FRAME) {
+        Some(rest) => rest / HOP + 1,
+        None => 0,
+    }
+}
+
+/// Places of `n` frames in vectors of `width`: value 2i is sin(n / 10000^(2i / width)), value 2i + 1
+/// the cosine of the same.
+fn places(n: usize, width: usize) -> Vec<f64> {
+    (0..n)
+        .flat_map(|t| {
+            (0..width).map(move |i| {
+                let rate = 10_000f64.powf(-((i - i % 2) as f64) / width as f64);
+                match i % 2 {
+                    0 => (t as f64 * rate).sin(),
+                    _ => (t as f64 * rate).cos(),
+                }
+            })
+        })
+        .collect()
+}
+
 /// Log-mel spectrogram of waveforms [B, T] at 16 kHz → [B, bands, frames], standardised by clip, in
 /// the input's type and on its device.
 ///
@@ -94,7 +137,7 @@ pub fn log_mel(x: &Tensor, bands: usize) -> Result<Tensor> {
             });
         }
     };
-    let frames = (t - FRAME) / HOP + 1;
+    let frames = mel_frames(t);
     let cpu = Device::Cpu;
     let values: Vec<f64> = x
         .detach()
@@ -111,17 +154,9 @@ pub fn log_mel(x: &Tensor, bands: usize) -> Result<Tensor> {
             cut.extend(frame.iter().zip(&window).map(|(x, w)| x * w));
         }
     }
-    // Cosines, then sines, of each bin.
-    let angle = |i: usize, k: usize| TAU * ((i * k) % FRAME) as f64 / FRAME as f64;
-    let table: Vec<f64> = (0..FRAME)
-        .flat_map(|i| {
-            (0..BINS)
-                .map(move |k| angle(i, k).cos())
-                .chain((0..BINS).map(move |k| angle(i, k).sin()))
-        })
-        .collect();
+    let table = TABLE.get_or_init(transform).as_slice();
     let parts = Tensor::from_vec(cut, (b * frames, FRAME), &cpu)?
-        .matmul(&Tensor::from_vec(table, (FRAME, 2 * BINS), &cpu)?)?
+        .matmul(&Tensor::from_slice(table, (FRAME, 2 * BINS), &cpu)?)?
         .sqr()?;
     let power = (parts.narrow(1, 0, BINS)? + parts.narrow(1, BINS, BINS)?)?;
     let mel = power.matmul(&Tensor::from_vec(filters(bands), (BINS, bands), &cpu)?)?;
@@ -209,16 +244,30 @@ impl MelEncoder {
         &self.config
     }
 
-    /// Waveforms [B, T] at 16 kHz → [B, frames / 2, width].
+    /// Waveforms [B, T] at 16 kHz, or what [`log_mel`] made of them [B, bands, frames], →
+    /// [B, frames / 2, width].
     ///
     /// # Errors
-    /// [`Error::Shape`] for waveforms shorter than a frame.
+    /// [`Error::Shape`] for waveforms shorter than a frame, or another number of bands.
     pub fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
-        let mut x = log_mel(x, self.config.bands)?;
+        let mut x = match *x.dims() {
+            [_, bands, frames] if bands == self.config.bands && frames > 0 => x.clone(),
+            [_, _, _] => {
+                return Err(Error::Shape {
+                    what: "log-mel spectrograms",
+                    found: x.dims().to_vec(),
+                    expected: format!("[batch, {}, frames]", self.config.bands),
+                });
+            }
+            _ => log_mel(x, self.config.bands)?,
+        };
         for (weight, bias, conv) in &self.convs {
             x = ops::gelu(&ops::conv_time(&x, weight, Some(bias), conv)?)?;
         }
-        let mut x = self.norm.forward(&x.transpose(1, 2)?.contiguous()?)?;
+        let x = self.norm.forward(&x.transpose(1, 2)?.contiguous()?)?;
+        let (_, n, width) = x.dims3()?;
+        let places = Tensor::from_vec(places(n, width), (1, n, width), x.device())?;
+        let mut x = x.broadcast_add(&places.to_dtype(x.dtype())?)?;
         for layer in &self.layers {
             x = layer.forward(&x, mode)?;
         }

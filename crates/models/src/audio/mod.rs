@@ -15,7 +15,7 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 pub use self::config::Wav2Vec2Config;
-pub use self::mel::{MelConfig, MelEncoder, log_mel};
+pub use self::mel::{MelConfig, MelEncoder, log_mel, mel_frames};
 pub use self::wav2vec2::Wav2Vec2;
 use crate::error::{Error, Result};
 use crate::model::Mode;
@@ -35,6 +35,17 @@ pub enum AudioConfig {
         /// Values of a vector.
         width: usize,
     },
+}
+
+impl AudioConfig {
+    /// Width of a clip's vector.
+    pub fn width(&self) -> usize {
+        match self {
+            AudioConfig::Wav2Vec2(c) => c.hidden_size,
+            AudioConfig::Mel(c) => c.width,
+            AudioConfig::Embeddings { width } => *width,
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -83,8 +94,8 @@ impl AudioEncoder {
         }
     }
 
-    /// Waveforms [B, T] (or embeddings [B, width]) → [B, width]: the mean over frames of the last
-    /// hidden state.
+    /// Waveforms [B, T], for the log-mel encoder also [`log_mel`]'s result [B, bands, frames], for
+    /// none embeddings [B, width] → [B, width]: the mean over frames of the last hidden state.
     ///
     /// # Errors
     /// [`Error::Shape`] for waveforms too short, or embeddings of another width.

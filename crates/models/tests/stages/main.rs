@@ -5,6 +5,7 @@ mod align;
 mod audio;
 mod codebook;
 mod encoder;
+mod matcher;
 mod pretrain;
 mod scoring;
 mod trap;

@@ -3,10 +3,14 @@
 //! Classification reads the EEG as stored. Matching reads the EEG at the envelopes' rate
 //! (polyphase resampling of the epoch, so its last samples lean on zeros outside it) and one
 //! broadband envelope a candidate, brought to mean 0 and standard deviation 1 within the epoch:
-//! segments are stored divided by their peak, so their level means nothing.
+//! segments are stored divided by their peak, so their level means nothing. Where the model hears for
+//! itself, it reads the EEG as stored and a log-mel spectrogram a candidate, standardised likewise.
 
 use std::sync::Arc;
 
+use candle_core::{Device, Tensor};
+use mmpipe_models::Batch;
+use mmpipe_models::audio::{log_mel, mel_frames};
 use mmpipe_signal::{audio, resample};
 
 use crate::data::Cache;
@@ -23,6 +27,8 @@ pub(crate) enum FeatureKind {
     Eeg,
     /// EEG and envelopes at this rate, Hz.
     EegAndEnvelopes(f64),
+    /// EEG as stored and log-mel spectrograms of so many bands.
+    EegAndMel(usize),
 }
 
 /// Features of a source's examples. Shared by threads.
@@ -30,39 +36,40 @@ pub(crate) struct Features<'a> {
     pub(crate) source: &'a dyn Source,
     kind: FeatureKind,
     eeg: Cache<usize, [f32]>,
-    envelopes: Arc<Cache<Envelope, [f32]>>,
+    sounds: Arc<Cache<Sound, [f32]>>,
 }
 
-/// An envelope is known by its sound where the source tells, else by its place.
+/// What comes of a sound is known by the sound where the source tells, else by its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Envelope {
+enum Sound {
     Key(u64),
     Place(usize, usize),
 }
 
 impl<'a> Features<'a> {
-    /// `budget` in bytes; a quarter of it is for envelopes.
+    /// `budget` in bytes; a quarter of it is for envelopes, half for spectrograms.
     pub(crate) fn new(source: &'a dyn Source, kind: FeatureKind, budget: usize) -> Self {
-        let envelopes = match kind {
+        let sounds = match kind {
             FeatureKind::Eeg => 0,
             FeatureKind::EegAndEnvelopes(_) => budget / 4,
+            FeatureKind::EegAndMel(_) => budget / 2,
         };
         Self {
             source,
             kind,
-            eeg: Cache::new(budget - envelopes),
-            envelopes: Arc::new(Cache::new(envelopes)),
+            eeg: Cache::new(budget - sounds),
+            sounds: Arc::new(Cache::new(sounds)),
         }
     }
 
     /// The same sounds beside other EEG: `source` gives the EEG of these examples and is asked for
-    /// each once; envelopes are shared.
+    /// each once; what comes of sounds is shared.
     pub(crate) fn with_other_eeg<'b>(&self, source: &'b dyn Source) -> Features<'b> {
         Features {
             source,
             kind: self.kind,
             eeg: Cache::new(0),
-            envelopes: self.envelopes.clone(),
+            sounds: self.sounds.clone(),
         }
     }
 
@@ -70,7 +77,7 @@ impl<'a> Features<'a> {
     pub(crate) fn n_times(&self) -> Result<usize> {
         let n = self.source.n_times();
         match self.kind {
-            FeatureKind::Eeg => Ok(n),
+            FeatureKind::Eeg | FeatureKind::EegAndMel(_) => Ok(n),
             FeatureKind::EegAndEnvelopes(rate) => {
                 let (up, down) = ratio(self.source.sfreq(), rate)?;
                 Ok((n * up).div_ceil(down))
@@ -109,38 +116,86 @@ impl<'a> Features<'a> {
         Ok(rows.iter().flatten().map(|x| *x as f32).collect())
     }
 
-    /// Envelope of candidate `k` of example `i` in the source's order.
-    pub(crate) fn envelope(&self, i: usize, k: usize) -> Result<Arc<[f32]>> {
+    /// Whether a model's answer may depend on where a candidate stands. A model that hears for itself
+    /// scores each candidate by itself.
+    pub(crate) fn places_matter(&self) -> bool {
+        !matches!(self.kind, FeatureKind::EegAndMel(_))
+    }
+
+    /// What the model reads of candidate `k` of example `i` in the source's order.
+    pub(crate) fn sound(&self, i: usize, k: usize) -> Result<Arc<[f32]>> {
         let key = self
             .source
             .candidate_key(i, k)
-            .map_or(Envelope::Place(i, k), Envelope::Key);
-        self.envelopes
-            .get_or(key, size, || self.read_envelope(i, k))
+            .map_or(Sound::Place(i, k), Sound::Key);
+        self.sounds.get_or(key, size, || match self.kind {
+            FeatureKind::Eeg => Ok(Vec::new().into()),
+            FeatureKind::EegAndEnvelopes(rate) => self.read_envelope(i, k, rate),
+            FeatureKind::EegAndMel(bands) => self.read_mel(i, k, bands),
+        })
     }
 
-    fn read_envelope(&self, i: usize, k: usize) -> Result<Arc<[f32]>> {
-        let FeatureKind::EegAndEnvelopes(rate) = self.kind else {
-            return Ok(Vec::new().into());
-        };
+    /// EEG [n, channels, times] with what [`Features::sound`] gave of `k` candidates a row.
+    pub(crate) fn batch(
+        &self,
+        eeg: Tensor,
+        names: Arc<[String]>,
+        sounds: Vec<f32>,
+        k: usize,
+    ) -> Result<Batch> {
+        let n = eeg.dim(0)?;
+        Ok(match self.kind {
+            FeatureKind::Eeg => Batch::eeg(eeg, names),
+            FeatureKind::EegAndEnvelopes(_) => {
+                let shape = (n, k, self.n_times()?);
+                Batch::with_envelopes(eeg, names, Tensor::from_vec(sounds, shape, &Device::Cpu)?)
+            }
+            FeatureKind::EegAndMel(bands) => {
+                let shape = (n, k, bands, mel_frames(self.samples()));
+                Batch::with_sounds(eeg, names, Tensor::from_vec(sounds, shape, &Device::Cpu)?)
+            }
+        })
+    }
+
+    /// Samples of a sound as long as an epoch.
+    fn samples(&self) -> usize {
+        (self.source.n_times() as f64 * AUDIO_SFREQ / self.source.sfreq()).round() as usize
+    }
+
+    fn lasts(&self, i: usize, k: usize, sound: &[f32]) -> Error {
+        Error::source(
+            self.source.meta(i).epoch_id,
+            format!("candidate {k}"),
+            format!(
+                "its sound lasts {:.3} s, its EEG {:.3} s; expected the same",
+                sound.len() as f64 / AUDIO_SFREQ,
+                self.source.n_times() as f64 / self.source.sfreq()
+            ),
+        )
+    }
+
+    fn read_envelope(&self, i: usize, k: usize, rate: f64) -> Result<Arc<[f32]>> {
         let n = self.n_times()?;
         let mut sound = Vec::new();
         self.source.read_candidate(i, k, &mut sound)?;
         let mut envelope = audio::envelope(&sound, AUDIO_SFREQ, rate).map_err(signal)?;
         if envelope.len() < n || envelope.len() > n + 1 {
-            return Err(Error::source(
-                self.source.meta(i).epoch_id,
-                format!("candidate {k}"),
-                format!(
-                    "its sound lasts {:.3} s, its EEG {:.3} s; expected the same",
-                    sound.len() as f64 / AUDIO_SFREQ,
-                    self.source.n_times() as f64 / self.source.sfreq()
-                ),
-            ));
+            return Err(self.lasts(i, k, &sound));
         }
         envelope.truncate(n);
         standardise(&mut envelope);
         Ok(envelope.into())
+    }
+
+    fn read_mel(&self, i: usize, k: usize, bands: usize) -> Result<Arc<[f32]>> {
+        let n = self.samples();
+        let mut sound = Vec::new();
+        self.source.read_candidate(i, k, &mut sound)?;
+        if sound.len() != n {
+            return Err(self.lasts(i, k, &sound));
+        }
+        let mel = log_mel(&Tensor::from_vec(sound, (1, n), &Device::Cpu)?, bands)?;
+        Ok(mel.flatten_all()?.to_vec1::<f32>()?.into())
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) task: Task,
     /// Candidates a matching example has.
     pub(crate) candidates: usize,
-    /// Matching: every rotation of each example is in the batch.
+    /// Matching: every rotation of each example is in the batch, where places can matter.
     pub(crate) rotations: bool,
     pub(crate) seed: u64,
     /// Which random order of candidates.
@@ -80,7 +80,7 @@ impl Load for Plan<'_> {
         }
         let n_times = self.features.n_times()?;
         let rotations = match self.task {
-            Task::Matching if self.rotations => self.candidates,
+            Task::Matching if self.rotations && self.features.places_matter() => self.candidates,
             _ => 1,
         };
         let mut out = LoadedBatch {
@@ -114,7 +114,7 @@ impl Plan<'_> {
         let n = members.len() * rotations;
         let k = self.candidates;
         let mut eeg = Vec::with_capacity(n * names.len() * n_times);
-        let mut envelopes = Vec::new();
+        let mut sounds = Vec::new();
         for r in 0..rotations {
             for &position in members {
                 let i = out.indices[position];
@@ -132,7 +132,7 @@ impl Plan<'_> {
                         let order = show_order(k, self.seed, self.order_key(i), self.pass);
                         for place in 0..k {
                             let shown = order[Rotation(r).source(place, k)];
-                            envelopes.extend_from_slice(&self.features.envelope(i, shown)?);
+                            sounds.extend_from_slice(&self.features.sound(i, shown)?);
                         }
                         let place = place_of(&order, self.labels.attended(i));
                         out.targets.push(Rotation(r).place(place, k) as u32);
@@ -141,13 +141,7 @@ impl Plan<'_> {
             }
         }
         let eeg = Tensor::from_vec(eeg, (n, names.len(), n_times), &Device::Cpu)?;
-        Ok(match self.task {
-            Task::Classification => Batch::eeg(eeg, names),
-            Task::Matching => {
-                let envelopes = Tensor::from_vec(envelopes, (n, k, n_times), &Device::Cpu)?;
-                Batch::with_envelopes(eeg, names, envelopes)
-            }
-        })
+        self.features.batch(eeg, names, sounds, k)
     }
 
     /// What the order of candidates is drawn by: the epoch in training; the trial when the model

@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use candle_core::Tensor;
 use candle_core::backprop::GradStore;
 use mmpipe_models::{Batch, Params};
 
@@ -48,13 +47,7 @@ pub(crate) fn slices(group: &Batch, most: usize) -> Result<Vec<(Range<usize>, Ba
     let mut slices = Vec::with_capacity(rows.div_ceil(most));
     for start in (0..rows).step_by(most) {
         let len = most.min(rows - start);
-        let cut = |x: &Tensor| x.narrow(0, start, len)?.contiguous();
-        let slice = Batch {
-            eeg: cut(&group.eeg)?,
-            ch_names: group.ch_names.clone(),
-            envelopes: group.envelopes.as_ref().map(cut).transpose()?,
-        };
-        slices.push((start..start + len, slice));
+        slices.push((start..start + len, group.rows(start, len)?));
     }
     Ok(slices)
 }

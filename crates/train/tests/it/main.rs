@@ -3,6 +3,7 @@
 mod baseline;
 mod classify;
 mod controls;
+mod hearing;
 mod matching;
 mod pretrain;
 mod resume;

@@ -4,8 +4,11 @@ use std::path::Path;
 
 use mmpipe_train::{Error, Fold, ModelKind, Silent, Size, Source, TrainConfig, fit, predict};
 
+use crate::hearing::listener;
 use crate::matching::matcher;
-use crate::toys::{Noise, StopAfter, by_trial, rhythms, small, two_montages, two_talkers, weights};
+use crate::toys::{
+    Noise, StopAfter, by_trial, rhythms, small, talkers, two_montages, two_talkers, weights,
+};
 
 /// Stop after random numbers of steps until it is done; at most `most` steps a sitting.
 fn in_sittings(
@@ -156,6 +159,19 @@ fn averages_parts_and_layers_continue_to_the_bit() {
         ema: 0.9,
         layer_decay: 0.7,
         ..TrainConfig::for_model(ModelKind::Mindmix)
+    };
+    check(&source, &fold, &cfg, 4);
+}
+
+#[test]
+fn hearing_continues_to_the_bit() {
+    let source = talkers(6, 4, 17, 200);
+    let fold = by_trial(&source, 4, 1);
+    let cfg = TrainConfig {
+        batch: 4,
+        micro_batch: 3,
+        epochs: 3,
+        ..listener()
     };
     check(&source, &fold, &cfg, 4);
 }

@@ -98,6 +98,12 @@ const POOL: usize = 12;
 /// Two sounds an epoch; the EEG follows the loudness of the first. 4 channels × 128 at 64 Hz.
 /// Every sound is attended as often as not, on average.
 pub(crate) fn two_talkers(trials: usize, epochs: usize, seed: u64) -> MemorySource {
+    talkers(trials, epochs, seed, 64)
+}
+
+/// As [`two_talkers`] at `sfreq` Hz; epochs of two seconds.
+pub(crate) fn talkers(trials: usize, epochs: usize, seed: u64, sfreq: usize) -> MemorySource {
+    let n_times = 2 * sfreq;
     let mut noise = Noise::new(seed + 7);
     // Loudness: random syllables of an eighth of a second.
     let loudness: Vec<Vec<f32>> = (0..POOL)
@@ -109,8 +115,8 @@ pub(crate) fn two_talkers(trials: usize, epochs: usize, seed: u64) -> MemorySour
     };
     let sounds: Vec<Vec<f32>> = loudness.iter().map(sound).collect();
     let mut s = MemorySource {
-        n_times: 128,
-        sfreq: 64.0,
+        n_times,
+        sfreq: sfreq as f64,
         montages: vec![NAMES.map(String::from).to_vec()],
         ..MemorySource::default()
     };
@@ -121,8 +127,10 @@ pub(crate) fn two_talkers(trials: usize, epochs: usize, seed: u64) -> MemorySour
                 (attended + 1 + ((0.5 + 0.5 * noise.next()) * (POOL - 1) as f32) as usize) % POOL;
             let mut eeg = Vec::new();
             for c in 0..4 {
-                let mut row: Vec<f32> = (0..128)
-                    .map(|t| loudness[attended][t / 8] * (c as f32 - 1.2) + 0.3 * noise.next())
+                let mut row: Vec<f32> = (0..n_times)
+                    .map(|t| {
+                        loudness[attended][t * 16 / n_times] * (c as f32 - 1.2) + 0.3 * noise.next()
+                    })
                     .collect();
                 zscore(&mut row);
                 eeg.extend(row);
