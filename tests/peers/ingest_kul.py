@@ -22,6 +22,7 @@ import json
 import pathlib
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -111,18 +112,26 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("mmpipe", type=pathlib.Path, help="release binary")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--input", type=pathlib.Path, help="folder of the input; made where it is absent")
     parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--write", type=pathlib.Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
         return worker(*args.worker)
+    if args.write:
+        return write(args.write)
     binary = args.mmpipe.resolve(strict=True)
     with tempfile.TemporaryDirectory(prefix="mmpipe-peers-") as scratch:
         scratch = pathlib.Path(scratch)
-        raw = scratch / "raw"
-        raw.mkdir()
-        write(raw)
+        raw = args.input or scratch / "raw"
+        if not raw.exists():
+            raw.mkdir()
+            # A process of its own: a child starts with the peak memory of its parent.
+            subprocess.run([sys.executable, __file__, binary, "--write", raw], check=True)
         for path in raw.rglob("*.*"):
-            path.read_bytes()
+            with open(path, "rb") as file:
+                while file.read(1 << 20):
+                    pass
         ours, theirs = [], []
         for turn in range(args.rounds):
             lake, out = scratch / "lake", scratch / "python"

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
+use mmpipe_formats::tree::Hold;
 
 use crate::{Manifest, Result, registry};
 
@@ -68,6 +70,9 @@ pub struct Scan {
     /// Where files lie that are not below the raw folder, by their path in the tables: members
     /// of archives.
     pub places: BTreeMap<String, PathBuf>,
+    /// Keeps the last files of named arrays open for whoever reads their samples next: what a
+    /// compressed variable was inflated to for its names serves for its samples too.
+    pub open: Option<Arc<Hold>>,
 }
 
 /// A recording that is a part of a file.

@@ -183,8 +183,22 @@ pub async fn ingest(
     }
     let mut earlier = Earlier::load(lake, &scan.dataset, &recipe.name)?;
     earlier.sweep(lake)?;
-    pairing::store(&job, &scan, &mut plan, &mut earlier, &mut report).await?;
+    // Beside the sounds, where there is a thread for it: these files are long and one by one.
+    let hashes = hash_files(&raw, part_files(&plan.works));
+    let stored = pairing::store(&job, &scan, &mut plan, &mut earlier, &mut report);
+    let hashes = if threads > 1 {
+        let (hashes, stored) = futures::join!(hashes, stored);
+        stored.and(hashes)?
+    } else {
+        stored.await?;
+        hashes.await?
+    };
     for work in &mut plan.works {
+        if work.tree.is_some()
+            && let Some(sha256) = hashes.get(work.raw_file())
+        {
+            work.sha256.clone_from(sha256);
+        }
         work.plan_hash = work.hash();
     }
     let to_do = skip_done(&job, &plan, &mut earlier, &mut report).await?;
@@ -299,9 +313,7 @@ async fn skip_done(
         progress,
     } = *job;
     let mut to_do = Vec::new();
-    let mut works = plan.works.clone();
-    hash_parts(raw, &mut works).await?;
-    let mut checks = stream::iter(works)
+    let mut checks = stream::iter(plan.works.clone())
         .map(|mut work| {
             let old = earlier.candidate(lake, &work, recipe).cloned();
             let path = raw.join(work.raw_file());
@@ -336,28 +348,29 @@ async fn skip_done(
     Ok(to_do)
 }
 
-/// Hashes each file that holds several recordings once for all of them.
-async fn hash_parts(raw: &Path, works: &mut [Work]) -> Result<()> {
-    let mut files: BTreeMap<String, Option<String>> = works
-        .iter()
-        .filter(|w| w.tree.is_some())
-        .filter_map(|w| Some((w.file.clone()?, None)))
-        .collect();
-    for (file, sha256) in &mut files {
-        let path = raw.join(file);
-        // A file that cannot be read now is rejected when it is decoded.
-        *sha256 = tokio::task::spawn_blocking(move || {
+/// Files that hold several recordings, below the raw folder.
+fn part_files(works: &[Work]) -> BTreeSet<String> {
+    let parts = works.iter().filter(|w| w.tree.is_some());
+    parts.map(|w| w.raw_file().to_owned()).collect()
+}
+
+/// Hashes each file that holds several recordings once for all of them. One that cannot be read
+/// now has no hash, and is rejected when it is decoded.
+async fn hash_files(
+    raw: &Path,
+    files: BTreeSet<String>,
+) -> Result<BTreeMap<String, Option<String>>> {
+    let mut hashes = BTreeMap::new();
+    for file in files {
+        let path = raw.join(&file);
+        let hash = tokio::task::spawn_blocking(move || {
             decode::sha256(std::iter::once(path.as_path())).ok()
         })
         .await
         .map_err(|e| Error::Empty(format!("a worker stopped: {e}")))?;
+        hashes.insert(file, hash);
     }
-    for work in works.iter_mut().filter(|w| w.tree.is_some()) {
-        if let Some(sha256) = work.file.as_ref().and_then(|f| files.get(f)) {
-            work.sha256.clone_from(sha256);
-        }
-    }
-    Ok(())
+    Ok(hashes)
 }
 
 /// Executes one partition of the plan: the rows of its recording.
@@ -409,9 +422,16 @@ async fn run(
         .iter()
         .map(|w| (w.path.as_str(), w.trials.len()))
         .collect();
-    // Largest first, so that the last thread to finish has little left.
+    // Largest first, so that the last thread to finish has little left; but before them those
+    // that lie inflated in memory since the scan.
+    let mut open = part_files(to_do);
+    open.retain(|file| mmpipe_formats::tree::is_shared(&raw.join(file)));
     let mut order: Vec<usize> = (0..to_do.len()).collect();
-    order.sort_by_key(|&i| std::cmp::Reverse(to_do.get(i).map_or(0, |w| w.bytes)));
+    order.sort_by_key(|&i| {
+        let work = to_do.get(i);
+        let open = work.is_some_and(|w| open.contains(w.raw_file()));
+        (!open, std::cmp::Reverse(work.map_or(0, |w| w.bytes)))
+    });
     let mut done = stream::iter(order)
         .map(|partition| {
             let work = to_do.get(partition).cloned();

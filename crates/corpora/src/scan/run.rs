@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use mmpipe_formats::tree::Hold;
 use mmpipe_formats::{Header, Recording, Severity};
 use rayon::prelude::*;
 
@@ -31,6 +33,7 @@ type Outcome = (Result<Opened, String>, Vec<Note>);
 
 /// Scans `raw` with the rules of `manifest`.
 pub(super) fn scan(manifest: &Manifest, raw: &Raw, filter: &Filter) -> Result<Scan> {
+    let open = Arc::new(Hold::new());
     let (rules, side_cars) = rules(manifest)?;
     let found = raw.files(&manifest.name)?;
     if let Some(need) = &manifest.mapping {
@@ -55,7 +58,7 @@ pub(super) fn scan(manifest: &Manifest, raw: &Raw, filter: &Filter) -> Result<Sc
         .map(|file| {
             file.is_open().then(|| {
                 let mut notes = Vec::new();
-                let opened = open(file, manifest, index.as_ref(), &mut notes);
+                let opened = open_one(file, manifest, index.as_ref(), &mut notes);
                 (opened, notes)
             })
         })
@@ -130,7 +133,6 @@ pub(super) fn scan(manifest: &Manifest, raw: &Raw, filter: &Filter) -> Result<Sc
         notes_table(&notes)?,
     ];
     all.extend(tables);
-    mmpipe_formats::tree::release();
     Ok(Scan {
         dataset: manifest.name.clone(),
         tables: all,
@@ -143,6 +145,7 @@ pub(super) fn scan(manifest: &Manifest, raw: &Raw, filter: &Filter) -> Result<Sc
         parts,
         sounds,
         places: raw.places(),
+        open: Some(open),
     })
 }
 
@@ -228,7 +231,7 @@ fn check_signals(
 }
 
 /// Opens a recording and judges its channels.
-fn open(
+fn open_one(
     file: &File,
     manifest: &Manifest,
     index: Option<&Index>,

@@ -11,7 +11,7 @@ mod table;
 mod times;
 
 pub(crate) use layout::Layout;
-pub use share::{release, share};
+pub use share::{Hold, is_shared, share};
 pub use spec::{Names, Number, Orientation, TreeSpec};
 pub(crate) use table::number;
 pub use table::{tree_rows, tree_table};

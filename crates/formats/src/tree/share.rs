@@ -1,8 +1,8 @@
 //! Open files of named arrays that several recordings share: a compressed MATLAB file of twenty
 //! recordings in one variable is inflated once, not twenty times.
 //!
-//! Owns which files are kept open. A file that was replaced since (another size, time or inode)
-//! is opened anew.
+//! Owns which files are kept open, and for how long: until the last [`Hold`] is dropped, or the
+//! program ends. A file that was replaced since (another size, time or inode) is opened anew.
 
 use std::collections::VecDeque;
 use std::fs::Metadata;
@@ -52,25 +52,68 @@ struct Kept {
     tree: Arc<dyn Tree>,
 }
 
-/// The latest at the back.
-static FILES: Mutex<VecDeque<Kept>> = Mutex::new(VecDeque::new());
+/// What is kept, and for whom.
+struct Files {
+    /// The latest at the back.
+    kept: VecDeque<Kept>,
+    holds: usize,
+}
 
-fn files() -> MutexGuard<'static, VecDeque<Kept>> {
+static FILES: Mutex<Files> = Mutex::new(Files {
+    kept: VecDeque::new(),
+    holds: 0,
+});
+
+fn files() -> MutexGuard<'static, Files> {
     // Every entry is whole between two statements, also after a panic.
     FILES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Opens a file of named arrays, or takes the one that is open already. The last few files stay
-/// open until [`release`].
+/// Says that files which were shared are still of use: when the last one is dropped, they are
+/// closed.
+#[derive(Debug)]
+pub struct Hold(());
+
+impl Hold {
+    /// One more.
+    pub fn new() -> Hold {
+        files().holds += 1;
+        Hold(())
+    }
+}
+
+impl Default for Hold {
+    fn default() -> Self {
+        Hold::new()
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut files = files();
+        files.holds -= 1;
+        if files.holds == 0 {
+            let kept = std::mem::take(&mut files.kept);
+            // Large memory goes back to the system; others need not wait for that.
+            drop(files);
+            drop(kept);
+        }
+    }
+}
+
+/// Opens a file of named arrays, or takes the one that is open already, however its path is
+/// spelt; the tree has the canonical one. The last few files stay open until the last [`Hold`] is
+/// dropped.
 ///
 /// # Errors
 /// [`crate::Error::Tree`].
 pub fn share(path: &Path) -> Result<Arc<dyn Tree>> {
     // What cannot be looked at cannot be opened either, which says why.
-    let Ok(meta) = std::fs::metadata(path) else {
+    let looked = || Some((path.canonicalize().ok()?, std::fs::metadata(path).ok()?));
+    let Some((path, meta)) = looked() else {
         return arrays(path).map(Arc::from);
     };
-    let stamp = Stamp::of(&meta);
+    let (path, stamp) = (path.as_path(), Stamp::of(&meta));
     if let Some(tree) = taken(&stamp, path) {
         return Ok(tree);
     }
@@ -81,33 +124,34 @@ pub fn share(path: &Path) -> Result<Arc<dyn Tree>> {
         return Ok(tree);
     }
     let mut files = files();
-    files.retain(|kept| kept.path != path);
-    files.push_back(Kept {
+    files.kept.retain(|kept| kept.path != path);
+    files.kept.push_back(Kept {
         path: path.to_owned(),
         stamp,
         tree: tree.clone(),
     });
-    while files.len() > kept() {
-        files.pop_front();
-    }
+    let more = files.kept.len().saturating_sub(kept());
+    let closed: Vec<Kept> = files.kept.drain(..more).collect();
+    drop(files);
+    drop(closed);
     Ok(tree)
+}
+
+/// Whether a file is open, so that reading it now is cheap.
+pub fn is_shared(path: &Path) -> bool {
+    let path = path.canonicalize();
+    path.is_ok_and(|path| files().kept.iter().any(|kept| kept.path == path))
 }
 
 /// An open file, which becomes the latest.
 fn taken(stamp: &Stamp, path: &Path) -> Option<Arc<dyn Tree>> {
     let mut files = files();
-    let at = files
-        .iter()
-        .position(|kept| kept.path == path && kept.stamp == *stamp)?;
-    let kept = files.remove(at)?;
+    let is_it = |kept: &Kept| kept.path == path && kept.stamp == *stamp;
+    let at = files.kept.iter().position(is_it)?;
+    let kept = files.kept.remove(at)?;
     let tree = kept.tree.clone();
-    files.push_back(kept);
+    files.kept.push_back(kept);
     Some(tree)
-}
-
-/// Closes the files that nobody uses.
-pub fn release() {
-    files().clear();
 }
 
 #[cfg(test)]
@@ -125,13 +169,23 @@ mod tests {
             std::fs::rename(&other, &path).unwrap();
         };
         put(1.0);
+        let hold = Hold::new();
         let first = share(&path).unwrap();
+        assert!(is_shared(&path));
         assert!(Arc::ptr_eq(&first, &share(&path).unwrap()));
+        let other = folder.path().join(".").join("a.npy");
+        assert!(Arc::ptr_eq(&first, &share(&other).unwrap()));
         put(2.0);
         let second = share(&path).unwrap();
         assert!(!Arc::ptr_eq(&first, &second));
         let read = |tree: &Arc<dyn Tree>| tree.numbers(&tree.variables()[0], 9).unwrap();
         assert_eq!((read(&first), read(&second)), (vec![1.0; 2], vec![2.0; 2]));
         assert!(share(&folder.path().join("none.npy")).is_err());
+        let more = Hold::new();
+        drop(hold);
+        assert!(is_shared(&path));
+        drop(more);
+        // Another test may hold files too; it does not hold this one twice.
+        assert!(share(&path).is_ok());
     }
 }
