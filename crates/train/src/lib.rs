@@ -37,6 +37,7 @@ pub use fit::{fit, predict};
 pub use init::init_file;
 pub use mmpipe_eval::result::Prediction;
 pub use mmpipe_models::align::FusionKind;
+pub use optim::AdamW;
 pub use pretrain::{
     PhaseReport, PretrainConfig, PretrainObjective, PretrainReport, hold_out, pretrain,
 };

@@ -27,7 +27,7 @@ struct Slot {
 }
 
 /// The optimiser's state: two moments a trainable value, in the order of the parameters.
-pub(crate) struct AdamW {
+pub struct AdamW {
     beta1: f64,
     beta2: f64,
     eps: f64,
@@ -57,7 +57,7 @@ struct Factors {
 
 impl AdamW {
     /// Zero moments for the trainable variables of `params`.
-    pub(crate) fn new(params: &Params, cfg: &StepConfig) -> Self {
+    pub fn new(params: &Params, cfg: &StepConfig) -> Self {
         let shares = super::depth::shares(params, cfg.layer_decay);
         let slots = params.trainable().zip(shares).map(|(p, share)| Slot {
             name: p.name.clone(),
@@ -80,7 +80,10 @@ impl AdamW {
     /// Update `params` by the gradients; `step` counts from 0. Returns the global gradient norm
     /// before clipping. When it is not finite nothing is changed. A variable without a gradient
     /// is left as it is.
-    pub(crate) fn step(
+    ///
+    /// # Errors
+    /// Those of the tensor library.
+    pub fn step(
         &mut self,
         params: &Params,
         grads: &GradStore,

@@ -6,6 +6,6 @@ mod average;
 mod depth;
 mod schedule;
 
-pub(crate) use adamw::AdamW;
+pub use adamw::AdamW;
 pub(crate) use average::Average;
 pub(crate) use schedule::Schedule;
