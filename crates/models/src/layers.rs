@@ -35,6 +35,11 @@ impl Linear {
         Ok(Self { weight, bias })
     }
 
+    /// Weight, and bias where there is one.
+    pub(crate) fn weights(&self) -> impl Iterator<Item = &Tensor> {
+        std::iter::once(&self.weight).chain(&self.bias)
+    }
+
     /// [..., in] → [..., out].
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let mut dims = x.dims().to_vec();
@@ -68,6 +73,11 @@ impl LayerNorm {
             bias: params.weight(&format!("{name}.bias"), size, Init::Const(0.0))?,
             eps,
         })
+    }
+
+    /// Weight and bias.
+    pub(crate) fn weights(&self) -> [&Tensor; 2] {
+        [&self.weight, &self.bias]
     }
 
     /// [..., size] → the same shape.

@@ -6,8 +6,9 @@ use super::config::EncoderConfig;
 use crate::error::Result;
 use crate::layers::{LayerNorm, Linear};
 use crate::model::Mode;
-use crate::ops;
+use crate::ops::{self, BlockFactors, BlockShape};
 use crate::params::{Init, Params};
+use crate::rng::Stream;
 
 /// Epsilon of all layer norms of the transformer.
 pub(crate) const EPS: f64 = 1e-6;
@@ -114,6 +115,8 @@ pub(super) struct Block {
     fc2: Linear,
     gammas: Option<(Tensor, Tensor)>,
     drop_path: f32,
+    shape: BlockShape,
+    recompute: bool,
 }
 
 impl Block {
@@ -165,6 +168,16 @@ impl Block {
             )?,
             gammas,
             drop_path: rate,
+            shape: BlockShape {
+                width: d,
+                heads: c.heads,
+                hidden: c.mlp,
+                qv_bias: c.qkv_bias,
+                qk_norm: c.qk_norm,
+                scaled: c.layer_scale.is_some(),
+                eps: EPS as f32,
+            },
+            recompute: c.recompute,
             name,
         })
     }
@@ -176,6 +189,17 @@ impl Block {
         lengths: Option<&[usize]>,
         mode: Mode,
     ) -> Result<Tensor> {
+        let keep = mode.is_train() && !self.recompute;
+        let factors = self.factors(x.dim(0)?, mode);
+        let fused = ops::block(x, &self.weights(), self.shape, lengths, factors, keep)?;
+        match fused {
+            Some(y) => Ok(y),
+            None => self.composite(x, lengths, mode),
+        }
+    }
+
+    /// The same from single operations, for devices and types that have no kernel.
+    fn composite(&self, x: &Tensor, lengths: Option<&[usize]>, mode: Mode) -> Result<Tensor> {
         let (g1, g2) = match &self.gammas {
             Some((a, b)) => (Some(a), Some(b)),
             None => (None, None),
@@ -186,6 +210,37 @@ impl Block {
             .fc2
             .forward(&ops::gelu(&self.fc1.forward(&self.norm2.forward(&x)?)?)?)?;
         self.residual(&x, y, g2, mode, "mlp")
+    }
+
+    /// All weights, in the order of the fused operation.
+    fn weights(&self) -> Vec<&Tensor> {
+        let a = &self.attn;
+        let mut all = self.norm1.weights().to_vec();
+        all.push(&a.qkv.weight);
+        all.extend(a.qv_bias.iter().flat_map(|(q, v)| [q, v]));
+        let norms = a.qk_norm.iter().flat_map(|(q, k)| [q, k]);
+        all.extend(norms.flat_map(LayerNorm::weights));
+        all.extend(a.proj.weights());
+        all.extend(self.norm2.weights());
+        all.extend(self.fc1.weights());
+        all.extend(self.fc2.weights());
+        all.extend(self.gammas.iter().flat_map(|(a, b)| [a, b]));
+        all
+    }
+
+    /// The random stream of a part's drop path, where there is one.
+    fn stream(&self, mode: Mode, part: &str) -> Option<Stream> {
+        let stream = mode.stream(&format!("{}.drop_path.{part}", self.name));
+        stream.filter(|_| self.drop_path > 0.0)
+    }
+
+    fn factors(&self, b: usize, mode: Mode) -> Option<BlockFactors> {
+        let of = |part| {
+            let stream = self.stream(mode, part)?;
+            Some(ops::drop_path_factors(b, self.drop_path, stream))
+        };
+        let (attn, mlp) = (of("attn")?, of("mlp")?);
+        Some(attn.into_iter().zip(mlp).map(|(a, m)| [a, m]).collect())
     }
 
     fn residual(
@@ -200,11 +255,108 @@ impl Block {
             Some(g) => y.broadcast_mul(g)?,
             None => y,
         };
-        let y = ops::drop_path(
-            &y,
-            self.drop_path,
-            mode.stream(&format!("{}.drop_path.{part}", self.name)),
-        )?;
+        let y = ops::drop_path(&y, self.drop_path, self.stream(mode, part))?;
         Ok((x + y)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Var};
+
+    use super::*;
+
+    /// Two results and all gradients of a block, fused and from single operations.
+    fn both(c: &EncoderConfig, dims: [usize; 3], lengths: Option<&[usize]>, mode: Mode) {
+        let mut params = Params::new(3, &Device::Cpu);
+        let block = Block::new(&mut params, "", c.depth - 1, c).unwrap();
+        // Away from the ones and zeros they start with, which would hide a mistake.
+        for (i, p) in params.trainable().enumerate() {
+            let n = p.var.elem_count();
+            let own = p.var.as_tensor().flatten_all().unwrap();
+            let own = own.to_vec1::<f32>().unwrap();
+            let moved: Vec<f32> = (0..n)
+                .map(|k| own[k] + 0.2 * ((k * 7 + i * 13) as f32 * 0.61).sin())
+                .collect();
+            let moved = Tensor::from_vec(moved, p.var.shape(), &Device::Cpu).unwrap();
+            p.var.set(&moved).unwrap();
+        }
+        let n: usize = dims.iter().product();
+        let values: Vec<f32> = (0..n).map(|k| (k as f32 * 0.37).sin() + 0.3).collect();
+        let x = Var::from_tensor(&Tensor::from_vec(values, &dims, &Device::Cpu).unwrap()).unwrap();
+        // Tokens of padding count for nothing.
+        let counted: Vec<f32> = (0..n)
+            .map(|k| {
+                let (sample, token) = (k / (dims[1] * dims[2]), k / dims[2] % dims[1]);
+                let inside = lengths.is_none_or(|l| token < l[sample]);
+                if inside { (k as f32 * 0.11).cos() } else { 0.0 }
+            })
+            .collect();
+        let counted = Tensor::from_vec(counted, &dims, &Device::Cpu).unwrap();
+        let run = |y: Tensor| {
+            let y = (y * &counted).unwrap();
+            let grads = y.sum_all().unwrap().backward().unwrap();
+            let of = |v: &Tensor| grads.get(v).unwrap().flatten_all().unwrap();
+            let mut all = vec![("y".to_owned(), y.flatten_all().unwrap().detach())];
+            all.push(("x".to_owned(), of(x.as_tensor())));
+            all.extend(params.trainable().map(|p| (p.name.clone(), of(p.var.as_tensor()))));
+            all
+        };
+        let fused = run(block.forward(x.as_tensor(), lengths, mode).unwrap());
+        let plain = run(block.composite(x.as_tensor(), lengths, mode).unwrap());
+        for ((name, a), (_, b)) in fused.iter().zip(&plain) {
+            let (a, b) = (a.to_vec1::<f32>().unwrap(), b.to_vec1::<f32>().unwrap());
+            // A bias of keys moves nothing under softmax: its gradient is noise about zero.
+            let most = b.iter().fold(0.1f32, |m, x| m.max(x.abs()));
+            for (i, (a, b)) in a.iter().zip(&b).enumerate() {
+                assert!((a - b).abs() <= 1e-5 * most, "{name}[{i}]: {a} {b} of {most}");
+            }
+        }
+    }
+
+    fn small(hidden: usize) -> EncoderConfig {
+        EncoderConfig {
+            depth: 3,
+            heads: 5,
+            mlp: hidden,
+            conv_channels: 4,
+            drop_path: 0.5,
+            ..EncoderConfig::new(crate::encoder::Size::Tiny)
+        }
+    }
+
+    #[test]
+    fn the_fused_block_is_the_composite_one() {
+        let train = Mode::Train { seed: 5, step: 9 };
+        for recompute in [false, true] {
+            let c = EncoderConfig {
+                recompute,
+                ..small(36)
+            };
+            // One token, an odd number, more than are held against all keys at once; more samples
+            // than groups.
+            for dims in [[1, 1, 100], [3, 7, 100], [2, 131, 100], [35, 3, 100]] {
+                both(&c, dims, None, Mode::Eval);
+                both(&c, dims, None, train);
+            }
+            both(&c, [3, 70, 100], Some(&[1, 70, 66]), train);
+        }
+    }
+
+    #[test]
+    fn so_it_is_without_what_can_be_left_out() {
+        for (qkv_bias, qk_norm, layer_scale) in [
+            (false, true, Some(0.1)),
+            (true, false, None),
+            (false, false, Some(0.1)),
+        ] {
+            let c = EncoderConfig {
+                qkv_bias,
+                qk_norm,
+                layer_scale,
+                ..small(20)
+            };
+            both(&c, [2, 5, 100], None, Mode::Train { seed: 1, step: 0 });
+        }
     }
 }

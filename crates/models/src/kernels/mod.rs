@@ -6,4 +6,5 @@
 pub(crate) mod gemm;
 pub(crate) mod rows;
 pub(crate) mod slide;
+pub(crate) mod tokens;
 pub(crate) mod vector;

@@ -45,6 +45,14 @@ fn normal_cdf(fused: bool, x: f32) -> f32 {
     if x < 0.0 { tail } else { 1.0 - tail }
 }
 
+/// Φ(x) + x·φ(x).
+#[inline(always)]
+fn gelu_slope(fused: bool, x: f32) -> f32 {
+    const NORM: f32 = 0.398_942_3;
+    let density = NORM * exp(fused, -0.5 * x * x);
+    mul_add(fused, x, density, normal_cdf(fused, x))
+}
+
 /// out = x·Φ(x).
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512bw+avx512dq+avx2+fma+bmi2",
@@ -64,10 +72,20 @@ pub(crate) fn gelu(x: &[f32], out: &mut [f32]) {
 ))]
 pub(crate) fn gelu_grad(x: &[f32], g: &[f32], out: &mut [f32]) {
     let fused = target_cfg_f!(target_feature = "fma");
-    const NORM: f32 = 0.398_942_3;
     for ((o, &x), &g) in out.iter_mut().zip(x).zip(g) {
-        let density = NORM * exp(fused, -0.5 * x * x);
-        *o = g * mul_add(fused, x, density, normal_cdf(fused, x));
+        *o = g * gelu_slope(fused, x);
+    }
+}
+
+/// x ← g·(Φ(x) + x·φ(x)).
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512bw+avx512dq+avx2+fma+bmi2",
+    "x86_64+avx2+fma+bmi2"
+))]
+pub(crate) fn gelu_grad_in_place(x: &mut [f32], g: &[f32]) {
+    let fused = target_cfg_f!(target_feature = "fma");
+    for (x, &g) in x.iter_mut().zip(g) {
+        *x = g * gelu_slope(fused, *x);
     }
 }
 

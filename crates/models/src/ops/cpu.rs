@@ -2,6 +2,8 @@
 
 use std::ops::{Deref, Range};
 
+use rayon::prelude::*;
+
 use candle_core::{CpuStorage, DType, Layout, Result, Storage, StorageRef, Tensor, bail};
 
 /// Whether the CPU kernels can take these tensors: f32 on the CPU.
@@ -55,13 +57,23 @@ pub(crate) fn chunk(batch: usize) -> usize {
     batch.div_ceil(16).max(1)
 }
 
-/// Adds vectors in the order given.
+/// Adds vectors of `n` values in the order given, whatever the number of threads.
 pub(crate) fn add_up(parts: Vec<Vec<f32>>, n: usize) -> Vec<f32> {
-    let mut total = vec![0.0; n];
-    for part in parts {
-        for (t, p) in total.iter_mut().zip(part) {
-            *t += p;
-        }
-    }
+    const AT_ONCE: usize = 1 << 14;
+    let mut parts = parts.into_iter();
+    let mut total = parts.next().unwrap_or_default();
+    total.resize(n, 0.0);
+    let rest: Vec<Vec<f32>> = parts.collect();
+    total
+        .par_chunks_mut(AT_ONCE)
+        .enumerate()
+        .for_each(|(i, total)| {
+            for part in &rest {
+                let part = part.get(i * AT_ONCE..).unwrap_or_default();
+                for (t, p) in total.iter_mut().zip(part) {
+                    *t += p;
+                }
+            }
+        });
     total
 }

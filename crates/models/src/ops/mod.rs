@@ -3,6 +3,7 @@
 
 mod attention;
 mod batch_norm;
+mod block;
 pub mod composite;
 mod conv;
 pub(crate) mod cpu;
@@ -12,6 +13,7 @@ mod pointwise;
 use candle_core::{Result, Tensor, bail};
 
 pub use self::batch_norm::{Norm, Statistics, batch_norm};
+pub(crate) use self::block::{Factors as BlockFactors, Shape as BlockShape};
 use self::cpu::has_kernel;
 
 use crate::rng::Stream;
@@ -200,17 +202,41 @@ pub fn dropout(x: &Tensor, p: f32, stream: Option<Stream>) -> Result<Tensor> {
     x * Tensor::from_vec(mask, x.dims(), x.device())?.to_dtype(x.dtype())?
 }
 
+/// A transformer block: `x` [B, N, width], the weights as [`BlockShape::pack`] gives them. With `lengths`,
+/// sample i has so many tokens and padding behind them; `factors` are those of drop path. `None` where
+/// there is no kernel for these tensors.
+pub(crate) fn block(
+    x: &Tensor,
+    weights: &[&Tensor],
+    shape: BlockShape,
+    lengths: Option<&[usize]>,
+    factors: Option<BlockFactors>,
+    keep: bool,
+) -> Result<Option<Tensor>> {
+    if !has_kernel(&[x]) || !has_kernel(weights) {
+        return Ok(None);
+    }
+    let packed = shape.pack(weights)?;
+    let op = block::Block::new(shape, lengths, factors, keep);
+    x.contiguous()?.apply_op2(&packed, op).map(Some)
+}
+
+/// Factors of drop path for a batch of `b`: 0 with probability `p`, else 1 / (1 − p).
+pub(crate) fn drop_path_factors(b: usize, p: f32, stream: Stream) -> Vec<f32> {
+    let scale = 1.0 / (1.0 - p);
+    (0..b as u64)
+        .map(|i| if stream.uniform(i) < p { 0.0 } else { scale })
+        .collect()
+}
+
 /// Stochastic depth (Huang et al. 2016): zeroes whole samples (first dimension) with probability
 /// `p` and divides the rest by 1 − p.
 pub fn drop_path(x: &Tensor, p: f32, stream: Option<Stream>) -> Result<Tensor> {
     let Some(stream) = stream.filter(|_| p > 0.0) else {
         return Ok(x.clone());
     };
-    let scale = 1.0 / (1.0 - p);
     let b = x.dim(0)?;
-    let mask: Vec<f32> = (0..b as u64)
-        .map(|i| if stream.uniform(i) < p { 0.0 } else { scale })
-        .collect();
+    let mask = drop_path_factors(b, p, stream);
     let mut shape = vec![1; x.rank()];
     if let Some(first) = shape.first_mut() {
         *first = b;

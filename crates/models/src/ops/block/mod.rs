@@ -1,0 +1,235 @@
+//! A whole pre-norm transformer block as one operation:
+//!
+//! ```text
+//! y = x + s₁·γ₁·(proj(attention(norm(q), norm(k), v)) + b)      q, k, v = qkv(norm₁(x)) + bias
+//! z = y + s₂·γ₂·(fc₂(gelu(fc₁(norm₂(y)))))
+//! ```
+//!
+//! with s the drop-path factor of a sample. Between forward and backward pass it keeps q, k, v, the
+//! heads' result, y and the hidden layer before GELU, 9 times the width and twice the hidden width
+//! a token at most, or nothing: then the backward pass makes them again. All else is
+//! recomputed where it is needed, so nothing of the size tokens × tokens outlives a head, and the kept
+//! values of a block are freed as the backward pass leaves it.
+//!
+//! The weights come as one flat tensor ([`Shape::pack`]), as an operation has at most three arguments;
+//! their gradients go back the way they came. Samples are worked through in groups whose number does
+//! not depend on the threads, and sums are taken in order: the same bits for any number of threads.
+
+mod backward;
+mod forward;
+mod slots;
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape as Dims, Tensor, bail};
+use rayon::prelude::*;
+
+use self::slots::Slots;
+use super::cpu::{Values, add_up, chunk, values};
+
+/// Shape of a block.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Shape {
+    /// Width of a token.
+    pub(crate) width: usize,
+    /// Heads; divide the width.
+    pub(crate) heads: usize,
+    /// Width of the hidden layer.
+    pub(crate) hidden: usize,
+    /// Biases of queries and values.
+    pub(crate) qv_bias: bool,
+    /// Layer norms of queries and keys.
+    pub(crate) qk_norm: bool,
+    /// Layer scales.
+    pub(crate) scaled: bool,
+    /// Epsilon of all layer norms.
+    pub(crate) eps: f32,
+}
+
+impl Shape {
+    /// The weights as one flat tensor, from their order in [`Slots`].
+    pub(crate) fn pack(&self, weights: &[&Tensor]) -> Result<Tensor> {
+        let flat = weights
+            .iter()
+            .map(|w| w.flatten_all())
+            .collect::<Result<Vec<_>>>()?;
+        Tensor::cat(&flat, 0)
+    }
+
+    fn head(&self) -> usize {
+        self.width / self.heads
+    }
+}
+
+/// What a group of samples keeps for its backward pass; rows are tokens.
+#[derive(Debug)]
+struct Kept {
+    /// Queries, keys and values before their norms, [rows, 3·width].
+    qkv: Vec<f32>,
+    /// The heads' result, [rows, width].
+    heads: Vec<f32>,
+    /// Tokens after attention, [rows, width].
+    middle: Vec<f32>,
+    /// The hidden layer before GELU, [rows, hidden].
+    hidden: Vec<f32>,
+}
+
+/// Drop-path factors of each sample: after attention, and after the feed-forward network.
+pub(crate) type Factors = Arc<[[f32; 2]]>;
+
+/// Arguments x [B, N, width] and the packed weights.
+pub(crate) struct Block {
+    pub(crate) shape: Shape,
+    /// Tokens of each sample, where there is padding behind them.
+    pub(crate) lengths: Option<Arc<[usize]>>,
+    /// None: all 1.
+    pub(crate) factors: Option<Factors>,
+    /// Keep what the backward pass needs; else it is made again.
+    pub(crate) keep: bool,
+    /// One a group of samples, filled by the forward pass and taken by the backward pass.
+    kept: Mutex<Vec<Option<Kept>>>,
+}
+
+/// One group of samples.
+struct Group<'a> {
+    shape: &'a Shape,
+    slots: &'a Slots,
+    weights: &'a [f32],
+    /// Tokens of a sample, padding included.
+    tokens: usize,
+    /// Tokens of each sample that are none.
+    lengths: Vec<usize>,
+    factors: Vec<[f32; 2]>,
+}
+
+impl Group<'_> {
+    fn rows(&self) -> usize {
+        self.tokens * self.lengths.len()
+    }
+
+    fn weight(&self, slot: &Range<usize>) -> &[f32] {
+        &self.weights[slot.clone()]
+    }
+}
+
+impl Block {
+    pub(crate) fn new(
+        shape: Shape,
+        lengths: Option<&[usize]>,
+        factors: Option<Factors>,
+        keep: bool,
+    ) -> Self {
+        Self {
+            shape,
+            lengths: lengths.map(Into::into),
+            factors,
+            keep,
+            kept: Mutex::default(),
+        }
+    }
+
+    /// The samples of group `i`, each of `n` tokens.
+    fn group<'a>(
+        &'a self,
+        slots: &'a Slots,
+        weights: &'a [f32],
+        samples: Range<usize>,
+        n: usize,
+    ) -> Group<'a> {
+        let length = |i: usize| self.lengths.as_ref().map_or(n, |l| l[i].min(n));
+        let factor = |i: usize| self.factors.as_ref().map_or([1.0; 2], |f| f[i]);
+        Group {
+            shape: &self.shape,
+            slots,
+            weights,
+            tokens: n,
+            lengths: samples.clone().map(length).collect(),
+            factors: samples.map(factor).collect(),
+        }
+    }
+
+    fn check(&self, b: usize, d: usize, weights: usize, slots: &Slots) -> Result<()> {
+        let s = &self.shape;
+        if d != s.width || s.heads == 0 || d % s.heads != 0 || weights != slots.len {
+            bail!("block of {s:?} with tokens of {d} values and {weights} weights");
+        }
+        let fits = |n: Option<usize>| n.is_none_or(|n| n == b);
+        if !fits(self.lengths.as_ref().map(|l| l.len()))
+            || !fits(self.factors.as_ref().map(|f| f.len()))
+        {
+            bail!("block of {b} samples with lengths or factors of another number");
+        }
+        Ok(())
+    }
+}
+
+impl CustomOp2 for Block {
+    fn name(&self) -> &'static str {
+        "transformer-block"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        lx: &Layout,
+        w: &CpuStorage,
+        lw: &Layout,
+    ) -> Result<(CpuStorage, Dims)> {
+        let (b, n, d) = lx.shape().dims3()?;
+        let (x, w) = (values(x, lx)?, values(w, lw)?);
+        let slots = Slots::of(&self.shape);
+        self.check(b, d, w.len(), &slots)?;
+        let size = chunk(b);
+        let mut out = vec![0.0; x.len()];
+        let kept: Vec<Option<Kept>> = out
+            .par_chunks_mut(size * n * d)
+            .zip(x.par_chunks(size * n * d))
+            .enumerate()
+            .map(|(i, (out, x))| {
+                let samples = i * size..i * size + x.len() / (n * d);
+                let group = self.group(&slots, w, samples, n);
+                let kept = group.forward(x, Some(out));
+                self.keep.then_some(kept)
+            })
+            .collect();
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+        Ok((CpuStorage::F32(out), lx.shape().clone()))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        w: &Tensor,
+        _res: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let (b, n, d) = x.dims3()?;
+        let grad = grad.contiguous()?;
+        let (xs, ws, gs) = (Values::of(x)?, Values::of(w)?, Values::of(&grad)?);
+        let slots = Slots::of(&self.shape);
+        let size = chunk(b);
+        let kept = std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut kept: Vec<Option<Kept>> = kept;
+        kept.resize_with(b.div_ceil(size), || None);
+        let mut dx = vec![0.0; xs.len()];
+        let parts: Vec<Vec<f32>> = dx
+            .par_chunks_mut(size * n * d)
+            .zip(xs.par_chunks(size * n * d))
+            .zip(gs.par_chunks(size * n * d))
+            .zip(kept)
+            .enumerate()
+            .map(|(i, (((dx, x), g), kept))| {
+                let samples = i * size..i * size + x.len() / (n * d);
+                let group = self.group(&slots, &ws, samples, n);
+                let kept = kept.unwrap_or_else(|| group.forward(x, None));
+                group.backward(x, g, kept, dx)
+            })
+            .collect();
+        let mut dw = add_up(parts, slots.len);
+        slots.scale_back(&self.shape, &ws, &mut dw);
+        let dx = Tensor::from_vec(dx, x.shape(), x.device())?;
+        let dw = Tensor::from_vec(dw, w.shape(), w.device())?;
+        Ok((Some(dx), Some(dw)))
+    }
+}
