@@ -11,6 +11,10 @@ use mmpipe_models::encoder::{Classifier, ClassifierConfig, Size};
 use mmpipe_models::{Batch, Mode, Model, Params};
 use mmpipe_train::{AdamW, StepConfig};
 
+/// As in the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 type Failure = Box<dyn std::error::Error>;
 
 /// The peak of memory so far, MiB.

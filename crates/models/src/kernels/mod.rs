@@ -5,6 +5,7 @@
 
 pub(crate) mod gemm;
 pub(crate) mod rows;
+pub(crate) mod scratch;
 pub(crate) mod slide;
 pub(crate) mod tokens;
 pub(crate) mod vector;

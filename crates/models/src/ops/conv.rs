@@ -350,7 +350,7 @@ fn slide_backward(
             dw
         })
         .collect();
-    (wanted.then_some(dx), add_up(parts, w.len()))
+    (wanted.then_some(dx), add_up(&parts, w.len()))
 }
 
 fn dense_forward(s: &Sizes, x: &[f32], w: &[f32], out: &mut [f32]) {
@@ -489,6 +489,6 @@ fn dense_backward(
         .collect();
     (
         wanted.then_some(dx),
-        s.plain_weights(&add_up(parts, w.len())),
+        s.plain_weights(&add_up(&parts, w.len())),
     )
 }

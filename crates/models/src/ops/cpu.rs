@@ -58,18 +58,18 @@ pub(crate) fn chunk(batch: usize) -> usize {
 }
 
 /// Adds vectors of `n` values in the order given, whatever the number of threads.
-pub(crate) fn add_up(parts: Vec<Vec<f32>>, n: usize) -> Vec<f32> {
+pub(crate) fn add_up<P: AsRef<[f32]> + Sync>(parts: &[P], n: usize) -> Vec<f32> {
     const AT_ONCE: usize = 1 << 14;
-    let mut parts = parts.into_iter();
-    let mut total = parts.next().unwrap_or_default();
-    total.resize(n, 0.0);
-    let rest: Vec<Vec<f32>> = parts.collect();
+    let Some((first, rest)) = parts.split_first() else {
+        return vec![0.0; n];
+    };
+    let mut total = first.as_ref().to_vec();
     total
         .par_chunks_mut(AT_ONCE)
         .enumerate()
         .for_each(|(i, total)| {
-            for part in &rest {
-                let part = part.get(i * AT_ONCE..).unwrap_or_default();
+            for part in rest {
+                let part = part.as_ref().get(i * AT_ONCE..).unwrap_or_default();
                 for (t, p) in total.iter_mut().zip(part) {
                     *t += p;
                 }

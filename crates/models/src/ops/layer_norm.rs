@@ -67,8 +67,8 @@ impl CustomOp3 for LayerNorm {
         let device = x.device();
         Ok((
             Some(Tensor::from_vec(dx, x.shape(), device)?),
-            Some(Tensor::from_vec(add_up(dw, d), d, device)?),
-            Some(Tensor::from_vec(add_up(db, d), d, device)?),
+            Some(Tensor::from_vec(add_up(&dw, d), d, device)?),
+            Some(Tensor::from_vec(add_up(&db, d), d, device)?),
         ))
     }
 }

@@ -3,6 +3,7 @@
 use super::forward::QUERIES;
 use super::{Group, Kept};
 use crate::kernels::gemm::{Mat, matmul};
+use crate::kernels::scratch::Scratch;
 use crate::kernels::tokens::{Rows, add_columns, norm_rows, norm_rows_grad, scaled};
 use crate::kernels::vector;
 
@@ -30,11 +31,11 @@ impl Group<'_> {
     }
 
     /// `g` by each sample's factor, and that by γ.
-    fn scale(&self, g: &[f32], which: usize) -> [Vec<f32>; 2] {
+    fn scale(&self, g: &[f32], which: usize) -> [Scratch; 2] {
         let d = self.shape.width;
         let gamma = self.weight(&self.slots.gammas[which]);
         let size = self.tokens * d;
-        let (mut plain, mut by_gamma) = (vec![0.0; g.len()], vec![0.0; g.len()]);
+        let (mut plain, mut by_gamma) = (Scratch::any(g.len()), Scratch::any(g.len()));
         let samples = plain
             .chunks_exact_mut(size)
             .zip(by_gamma.chunks_exact_mut(size))
@@ -54,12 +55,12 @@ impl Group<'_> {
         [q, k]: [&[f32]; 2],
         g: &[f32],
         dqkv: &mut [f32],
-    ) -> [Vec<f32>; 2] {
+    ) -> [Scratch; 2] {
         let (d, head, n) = (self.shape.width, self.shape.head(), self.tokens);
         let scale = 1.0 / (head as f32).sqrt();
-        let (mut dq, mut dk) = (vec![0.0; q.len()], vec![0.0; k.len()]);
+        let (mut dq, mut dk) = (self.unpadded(d), self.unpadded(d));
         let most = QUERIES.min(n) * n;
-        let (mut p, mut dp, mut row) = (vec![0.0; most], vec![0.0; most], vec![0.0; n]);
+        let (mut p, mut dp, mut row) = (Scratch::any(most), Scratch::any(most), vec![0.0; n]);
         for (i, &length) in self.lengths.iter().enumerate() {
             for at in (0..d).step_by(head) {
                 let first = i * n * d + at;
@@ -97,7 +98,7 @@ impl Group<'_> {
 
     /// Writes the gradient of the tokens to `dx` and gives that of the weights, those of the two output
     /// maps before the layer scale (see [`super::slots::Slots::scale_back`]).
-    pub(super) fn backward(&self, x: &[f32], g: &[f32], kept: Kept, dx: &mut [f32]) -> Vec<f32> {
+    pub(super) fn backward(&self, x: &[f32], g: &[f32], kept: Kept, dx: &mut [f32]) -> Scratch {
         let (s, slots) = (self.shape, self.slots);
         let (d, m, rows) = (s.width, s.hidden, self.rows());
         let Kept {
@@ -106,13 +107,16 @@ impl Group<'_> {
             middle,
             hidden,
         } = kept;
-        let mut grads = vec![0.0; slots.len];
+        let mut grads = Scratch::any(slots.len);
+        for part in slots.sums() {
+            grads[part].fill(0.0);
+        }
         let all = |x| Rows::part(x, d, 0, d);
-        let mut wide = vec![0.0; rows * d];
+        let mut wide = Scratch::any(rows * d);
 
         // The feed-forward network.
         let [plain, by_gamma] = self.scale(g, 1);
-        let mut active = vec![0.0; rows * m];
+        let mut active = Scratch::any(rows * m);
         vector::gelu(&hidden, &mut active);
         let [w, b] = &slots.fc2;
         self.map_grad(&plain, &active, (m, d), w, &mut grads);
@@ -130,7 +134,8 @@ impl Group<'_> {
         add_columns(&dhidden, &mut grads[b.clone()]);
         self.map_back(&dhidden, (d, m), self.weight(w), &mut wide);
         drop(dhidden);
-        let mut dmiddle = g.to_vec();
+        let mut dmiddle = Scratch::any(g.len());
+        dmiddle.copy_from_slice(g);
         let pair = two(&mut grads, &slots.norm2);
         norm_rows_grad(all(&middle), d, w2, &wide, s.eps, (&mut dmiddle, d, 0), true, pair);
 
@@ -140,7 +145,7 @@ impl Group<'_> {
         self.map_grad(&plain, &heads, (d, d), w, &mut grads);
         add_columns(&plain, &mut grads[b.clone()]);
         self.map_back(&by_gamma, (d, d), self.weight(w), &mut wide);
-        let mut dqkv = vec![0.0; rows * 3 * d];
+        let mut dqkv = self.unpadded(3 * d);
         let normed = self.queries_and_keys(&qkv);
         let both = self.attend_back(&qkv, [&normed[0], &normed[1]], &wide, &mut dqkv);
         for (k, dnormed) in both.iter().enumerate() {

@@ -2,6 +2,7 @@
 
 use super::{Group, Kept};
 use crate::kernels::gemm::{Mat, matmul};
+use crate::kernels::scratch::Scratch;
 use crate::kernels::tokens::{Rows, fill_rows, norm_rows, residual};
 use crate::kernels::vector;
 
@@ -36,10 +37,10 @@ impl Group<'_> {
     }
 
     /// Queries and keys as they meet, [rows, width] each: normed where the block does so.
-    pub(super) fn queries_and_keys(&self, qkv: &[f32]) -> [Vec<f32>; 2] {
+    pub(super) fn queries_and_keys(&self, qkv: &[f32]) -> [Scratch; 2] {
         let (d, head) = (self.shape.width, self.shape.head());
         [0, 1].map(|k| {
-            let mut out = vec![0.0; self.rows() * d];
+            let mut out = Scratch::any(self.rows() * d);
             let [w, b] = &self.slots.qk_norm[k];
             let from = Rows::part(qkv, 3 * d, k * d, d);
             if self.shape.qk_norm {
@@ -73,11 +74,11 @@ impl Group<'_> {
     }
 
     /// The heads' result, [rows, width]; zero for padding.
-    fn attend(&self, qkv: &[f32]) -> Vec<f32> {
+    fn attend(&self, qkv: &[f32]) -> Scratch {
         let (d, head, n) = (self.shape.width, self.shape.head(), self.tokens);
         let [q, k] = self.queries_and_keys(qkv);
-        let mut out = vec![0.0; self.rows() * d];
-        let mut p = vec![0.0; QUERIES.min(n) * n];
+        let mut out = self.unpadded(d);
+        let mut p = Scratch::any(QUERIES.min(n) * n);
         for (i, &length) in self.lengths.iter().enumerate() {
             for at in (0..d).step_by(head) {
                 let first = i * n * d + at;
@@ -100,12 +101,12 @@ impl Group<'_> {
     pub(super) fn forward(&self, x: &[f32], out: Option<&mut [f32]>) -> Kept {
         let s = self.shape;
         let (d, m, rows) = (s.width, s.hidden, self.rows());
-        let mut wide = vec![0.0; rows * d];
+        let mut wide = Scratch::any(rows * d);
         let [w, b] = &self.slots.norm1;
         let all = |x| Rows::part(x, d, 0, d);
         norm_rows(all(x), d, self.weight(w), self.weight(b), s.eps, &mut wide);
 
-        let mut qkv = vec![0.0; rows * 3 * d];
+        let mut qkv = Scratch::any(rows * 3 * d);
         let [q_bias, v_bias] = &self.slots.qv_bias;
         let bias = s.qv_bias.then(|| {
             let keys = vec![0.0; d];
@@ -117,16 +118,16 @@ impl Group<'_> {
         let heads = self.attend(&qkv);
         let [w, b] = &self.slots.proj;
         self.map(&heads, (d, d), self.weight(w), Some(self.weight(b)), &mut wide);
-        let mut middle = vec![0.0; rows * d];
+        let mut middle = Scratch::any(rows * d);
         self.add(x, &wide, 0, &mut middle);
 
         let [w, b] = &self.slots.norm2;
         norm_rows(all(&middle), d, self.weight(w), self.weight(b), s.eps, &mut wide);
-        let mut hidden = vec![0.0; rows * m];
+        let mut hidden = Scratch::any(rows * m);
         let [w, b] = &self.slots.fc1;
         self.map(&wide, (d, m), self.weight(w), Some(self.weight(b)), &mut hidden);
         if let Some(out) = out {
-            let mut active = vec![0.0; rows * m];
+            let mut active = Scratch::any(rows * m);
             vector::gelu(&hidden, &mut active);
             let [w, b] = &self.slots.fc2;
             self.map(&active, (m, d), self.weight(w), Some(self.weight(b)), &mut wide);

@@ -27,6 +27,7 @@ use rayon::prelude::*;
 
 use self::slots::Slots;
 use super::cpu::{Values, add_up, chunk, values};
+use crate::kernels::scratch::Scratch;
 
 /// Shape of a block.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -66,13 +67,13 @@ impl Shape {
 #[derive(Debug)]
 struct Kept {
     /// Queries, keys and values before their norms, [rows, 3·width].
-    qkv: Vec<f32>,
+    qkv: Scratch,
     /// The heads' result, [rows, width].
-    heads: Vec<f32>,
+    heads: Scratch,
     /// Tokens after attention, [rows, width].
-    middle: Vec<f32>,
+    middle: Scratch,
     /// The hidden layer before GELU, [rows, hidden].
-    hidden: Vec<f32>,
+    hidden: Scratch,
 }
 
 /// Drop-path factors of each sample: after attention, and after the feed-forward network.
@@ -98,7 +99,7 @@ struct Group<'a> {
     weights: &'a [f32],
     /// Tokens of a sample, padding included.
     tokens: usize,
-    /// Tokens of each sample that are none.
+    /// Tokens of each sample that are no padding.
     lengths: Vec<usize>,
     factors: Vec<[f32; 2]>,
 }
@@ -106,6 +107,14 @@ struct Group<'a> {
 impl Group<'_> {
     fn rows(&self) -> usize {
         self.tokens * self.lengths.len()
+    }
+
+    /// Room for a matrix of `width` values a row that is written row by row, but for those of padding.
+    fn unpadded(&self, width: usize) -> Scratch {
+        if self.lengths.iter().all(|l| *l == self.tokens) {
+            return Scratch::any(self.rows() * width);
+        }
+        Scratch::zeros(self.rows() * width)
     }
 
     fn weight(&self, slot: &Range<usize>) -> &[f32] {
@@ -213,7 +222,7 @@ impl CustomOp2 for Block {
         let mut kept: Vec<Option<Kept>> = kept;
         kept.resize_with(b.div_ceil(size), || None);
         let mut dx = vec![0.0; xs.len()];
-        let parts: Vec<Vec<f32>> = dx
+        let parts: Vec<Scratch> = dx
             .par_chunks_mut(size * n * d)
             .zip(xs.par_chunks(size * n * d))
             .zip(gs.par_chunks(size * n * d))
@@ -226,7 +235,7 @@ impl CustomOp2 for Block {
                 group.backward(x, g, kept, dx)
             })
             .collect();
-        let mut dw = add_up(parts, slots.len);
+        let mut dw = add_up(&parts, slots.len);
         slots.scale_back(&self.shape, &ws, &mut dw);
         let dx = Tensor::from_vec(dx, x.shape(), x.device())?;
         let dw = Tensor::from_vec(dw, w.shape(), w.device())?;

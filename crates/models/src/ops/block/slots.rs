@@ -56,6 +56,18 @@ impl Slots {
         slots
     }
 
+    /// What gradients are added to row by row; those of the maps are written at once.
+    pub(super) fn sums(&self) -> impl Iterator<Item = Range<usize>> {
+        [
+            self.norm1[0].start..self.norm1[1].end,
+            self.qkv.end..self.proj[0].start,
+            self.proj[0].end..self.fc1[0].start,
+            self.fc1[1].clone(),
+            self.fc2[1].clone(),
+        ]
+        .into_iter()
+    }
+
     /// The backward pass leaves the gradients of the two output maps as they are before the layer
     /// scale: U = Σ gᵀ·input and s = Σ g. The map's are γ·U and γ·s, and the layer scale's is
     /// Σ g·(W·input + b) = rowsum(W∘U) + b·s, without the map's result.
