@@ -46,6 +46,10 @@ fn main() -> Result<(), Failure> {
         y.sqr()?.mean_all()?.backward()?;
         both.push(start.elapsed().as_secs_f64());
     }
-    println!("{{\"forward\":{:?},\"both\":{:?}}}", &forward[1..], &both[1..]);
+    println!(
+        "{{\"forward\":{:?},\"both\":{:?}}}",
+        &forward[1..],
+        &both[1..]
+    );
     Ok(())
 }

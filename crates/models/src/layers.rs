@@ -45,11 +45,7 @@ impl Linear {
         let mut dims = x.dims().to_vec();
         let n_in = self.weight.dim(1)?;
         // One matrix product over all leading dimensions.
-        let y = x.reshape(((), n_in))?.matmul(&self.weight.t()?)?;
-        let y = match &self.bias {
-            Some(b) => y.broadcast_add(b)?,
-            None => y,
-        };
+        let y = ops::linear(&x.reshape(((), n_in))?, &self.weight, self.bias.as_ref())?;
         if let Some(last) = dims.last_mut() {
             *last = self.weight.dim(0)?;
         }

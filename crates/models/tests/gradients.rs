@@ -164,6 +164,16 @@ fn layer_norm() {
 }
 
 #[test]
+fn linear_with_and_without_bias() {
+    for (rows, n_in, n_out) in [(1, 1, 1), (3, 7, 5), (255, 4, 33), (2, 300, 1)] {
+        let shapes = [vec![rows, n_in], vec![n_out, n_in], vec![n_out]];
+        let name = format!("linear {rows} x {n_in} to {n_out}");
+        check(&name, &shapes, &|a| ops::linear(&a[0], &a[1], Some(&a[2])));
+        check(&name, &shapes[..2], &|a| ops::linear(&a[0], &a[1], None));
+    }
+}
+
+#[test]
 fn softmax_gelu_elu() {
     for shape in [
         vec![1, 1, 1, 9],

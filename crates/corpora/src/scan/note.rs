@@ -36,7 +36,12 @@ impl Note {
 /// What an error says, without the file's path in front of it: diagnostics name it otherwise.
 pub(crate) fn without_path(path: &Path, error: &impl std::fmt::Display) -> String {
     let text = error.to_string();
-    let without = |path: &Path| Some(text.strip_prefix(&format!("{}: ", path.display()))?.to_owned());
+    let without = |path: &Path| {
+        Some(
+            text.strip_prefix(&format!("{}: ", path.display()))?
+                .to_owned(),
+        )
+    };
     // Files of named arrays are named by their canonical path.
     let other = || without(&path.canonicalize().ok()?);
     without(path).or_else(other).unwrap_or_else(|| text.clone())

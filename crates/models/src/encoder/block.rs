@@ -299,7 +299,11 @@ mod tests {
             let of = |v: &Tensor| grads.get(v).unwrap().flatten_all().unwrap();
             let mut all = vec![("y".to_owned(), y.flatten_all().unwrap().detach())];
             all.push(("x".to_owned(), of(x.as_tensor())));
-            all.extend(params.trainable().map(|p| (p.name.clone(), of(p.var.as_tensor()))));
+            all.extend(
+                params
+                    .trainable()
+                    .map(|p| (p.name.clone(), of(p.var.as_tensor()))),
+            );
             all
         };
         let fused = run(block.forward(x.as_tensor(), lengths, mode).unwrap());
@@ -309,7 +313,10 @@ mod tests {
             // A bias of keys moves nothing under softmax: its gradient is noise about zero.
             let most = b.iter().fold(0.1f32, |m, x| m.max(x.abs()));
             for (i, (a, b)) in a.iter().zip(&b).enumerate() {
-                assert!((a - b).abs() <= 1e-5 * most, "{name}[{i}]: {a} {b} of {most}");
+                assert!(
+                    (a - b).abs() <= 1e-5 * most,
+                    "{name}[{i}]: {a} {b} of {most}"
+                );
             }
         }
     }

@@ -75,7 +75,10 @@ pub(crate) fn norm_rows(
     "x86_64+avx512f+avx512vl+avx512bw+avx512dq+avx2+fma+bmi2",
     "x86_64+avx2+fma+bmi2"
 ))]
-#[expect(clippy::too_many_arguments, reason = "a kernel: what it reads and what it writes")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "a kernel: what it reads and what it writes"
+)]
 pub(crate) fn norm_rows_grad(
     x: Rows<'_>,
     size: usize,

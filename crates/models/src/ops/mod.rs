@@ -8,6 +8,7 @@ pub mod composite;
 mod conv;
 pub(crate) mod cpu;
 mod layer_norm;
+mod linear;
 mod pointwise;
 
 use candle_core::{Result, Tensor, bail};
@@ -71,6 +72,18 @@ pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Resul
             .apply_op3(&weight.contiguous()?, &bias.contiguous()?, op);
     }
     composite::layer_norm(x, weight, bias, eps)
+}
+
+/// y = x·Wᵀ + b: `x` [rows, n_in], `weight` [n_out, n_in], `bias` [n_out].
+pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    if has_kernel(&[x, weight]) && x.elem_count() > 0 {
+        let (x, weight) = (x.contiguous()?, weight.contiguous()?);
+        return match bias {
+            Some(b) => x.apply_op3(&weight, &b.contiguous()?, linear::Linear),
+            None => x.apply_op2(&weight, linear::Linear),
+        };
+    }
+    composite::linear(x, weight, bias)
 }
 
 /// Softmax over the last dimension.

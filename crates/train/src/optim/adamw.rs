@@ -83,13 +83,7 @@ impl AdamW {
     ///
     /// # Errors
     /// Those of the tensor library.
-    pub fn step(
-        &mut self,
-        params: &Params,
-        grads: &GradStore,
-        lr: f64,
-        step: u64,
-    ) -> Result<f64> {
+    pub fn step(&mut self, params: &Params, grads: &GradStore, lr: f64, step: u64) -> Result<f64> {
         let mut flat: Vec<Option<Tensor>> = Vec::with_capacity(self.slots.len());
         let mut squares = 0.0;
         for p in params.trainable() {

@@ -137,7 +137,16 @@ impl Group<'_> {
         let mut dmiddle = Scratch::any(g.len());
         dmiddle.copy_from_slice(g);
         let pair = two(&mut grads, &slots.norm2);
-        norm_rows_grad(all(&middle), d, w2, &wide, s.eps, (&mut dmiddle, d, 0), true, pair);
+        norm_rows_grad(
+            all(&middle),
+            d,
+            w2,
+            &wide,
+            s.eps,
+            (&mut dmiddle, d, 0),
+            true,
+            pair,
+        );
 
         // Attention.
         let [plain, by_gamma] = self.scale(&dmiddle, 0);

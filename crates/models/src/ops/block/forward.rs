@@ -117,20 +117,45 @@ impl Group<'_> {
 
         let heads = self.attend(&qkv);
         let [w, b] = &self.slots.proj;
-        self.map(&heads, (d, d), self.weight(w), Some(self.weight(b)), &mut wide);
+        self.map(
+            &heads,
+            (d, d),
+            self.weight(w),
+            Some(self.weight(b)),
+            &mut wide,
+        );
         let mut middle = Scratch::any(rows * d);
         self.add(x, &wide, 0, &mut middle);
 
         let [w, b] = &self.slots.norm2;
-        norm_rows(all(&middle), d, self.weight(w), self.weight(b), s.eps, &mut wide);
+        norm_rows(
+            all(&middle),
+            d,
+            self.weight(w),
+            self.weight(b),
+            s.eps,
+            &mut wide,
+        );
         let mut hidden = Scratch::any(rows * m);
         let [w, b] = &self.slots.fc1;
-        self.map(&wide, (d, m), self.weight(w), Some(self.weight(b)), &mut hidden);
+        self.map(
+            &wide,
+            (d, m),
+            self.weight(w),
+            Some(self.weight(b)),
+            &mut hidden,
+        );
         if let Some(out) = out {
             let mut active = Scratch::any(rows * m);
             vector::gelu(&hidden, &mut active);
             let [w, b] = &self.slots.fc2;
-            self.map(&active, (m, d), self.weight(w), Some(self.weight(b)), &mut wide);
+            self.map(
+                &active,
+                (m, d),
+                self.weight(w),
+                Some(self.weight(b)),
+                &mut wide,
+            );
             self.add(&middle, &wide, 1, out);
         }
         Kept {
