@@ -22,6 +22,17 @@ fn ingested(cfg: &BciIv2a) -> (Scratch, PlantedSessions, Value) {
     (scratch, planted, report)
 }
 
+/// Epochs of each recording of a report, and what it leaves out.
+fn counted(report: &Value) -> Vec<(Value, Value, Value)> {
+    let of = |r: &Value| (r["path"].clone(), r["epochs"].clone(), r["dropped"].clone());
+    report["recordings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(of)
+        .collect()
+}
+
 fn one(subject: usize) -> BciIv2a {
     BciIv2a {
         subjects: vec![subject],
@@ -36,6 +47,16 @@ fn bci_iv_2a_in_miniature() {
     let recordings = report["recordings"].as_array().unwrap();
     assert_eq!(recordings.len(), 4, "{report:#}");
     assert!(recordings.iter().all(|r| r["status"] == "ok"), "{report:#}");
+    // A dry run knows the gaps between the runs.
+    let dry = scratch.json(&[
+        "ingest",
+        "--dataset",
+        "BCI-IV-2A",
+        "--raw",
+        "raw",
+        "--dry-run",
+    ]);
+    assert_eq!(counted(&dry), counted(&report));
 
     // Two runs of 33 s after 21 s of eyes; 5 s alone in A04T.
     let row = |subject: &str, session: &str, seconds: f64, epochs: usize| {

@@ -23,6 +23,7 @@ mod cut;
 mod decode;
 mod eeg;
 mod grid;
+mod hashes;
 mod intervals;
 mod labels;
 mod operators;
@@ -48,6 +49,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use futures::{StreamExt, stream};
 use mmpipe_corpora::Scan;
 use mmpipe_signal::recipe::Recipe;
+use tokio::sync::Semaphore;
 
 pub use codec::IngestCodec;
 pub use grid::{Grid, sound_of};
@@ -90,6 +92,10 @@ struct Job<'a> {
     threads: usize,
     progress: &'a dyn Progress,
 }
+
+/// Recordings, and sounds, that may be on their way to the disk while the next are decoded: a core
+/// need not wait for a sync.
+pub(crate) const ON_THE_WAY: usize = 2;
 
 /// Time between two writes of the `recordings` table while an ingest runs: what is done by
 /// then is not done again after a crash.
@@ -177,14 +183,14 @@ pub async fn ingest(
         pairing::look(&job, &scan, &mut plan, &mut report);
         report
             .recordings
-            .extend(plan.works.iter().map(|w| expected(&plan, w, &recipe)));
+            .extend(plan.works.iter().map(|w| expected(&job, &plan, w)));
         report.recordings.sort_by(|a, b| a.path.cmp(&b.path));
         return Ok(report);
     }
     let mut earlier = Earlier::load(lake, &scan.dataset, &recipe.name)?;
     earlier.sweep(lake)?;
     // Beside the sounds, where there is a thread for it: these files are long and one by one.
-    let hashes = hash_files(&raw, part_files(&plan.works));
+    let hashes = hashes::of_files(&raw, hashes::with_parts(&plan.works));
     let stored = pairing::store(&job, &scan, &mut plan, &mut earlier, &mut report);
     let hashes = if threads > 1 {
         let (hashes, stored) = futures::join!(hashes, stored);
@@ -228,7 +234,7 @@ pub async fn physical_plan(lake: &Lake, request: &IngestRequest) -> Result<Arc<d
     for work in &mut plan.works {
         work.plan_hash = work.hash();
     }
-    assemble(lake.root(), &request.raw, &recipe, &plan.works)
+    assemble(lake.root(), &request.raw, &recipe, &plan.works, None)
 }
 
 /// Work list → epochs → shards.
@@ -237,6 +243,7 @@ fn assemble(
     raw: &Path,
     recipe: &Arc<Recipe>,
     works: &[Work],
+    permits: Option<Arc<Semaphore>>,
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let partitions = works
         .iter()
@@ -244,7 +251,10 @@ fn assemble(
         .collect::<Result<Vec<_>>>()?;
     let list: Arc<DataSourceExec> =
         MemorySourceConfig::try_new_exec(&partitions, work::schema(), None)?;
-    let epochs = EpochsExec::new(list, raw.to_path_buf(), recipe.clone())?;
+    let mut epochs = EpochsExec::new(list, raw.to_path_buf(), recipe.clone())?;
+    if let Some(permits) = permits {
+        epochs = epochs.limited(permits);
+    }
     Ok(Arc::new(WriteShardsExec::new(
         Arc::new(epochs),
         lake.to_path_buf(),
@@ -279,21 +289,19 @@ fn check_recipe(recipe: &Recipe) -> Result<()> {
     Ok(())
 }
 
-fn expected(plan: &Plan, work: &Work, recipe: &Recipe) -> RecordingReport {
-    let cut = plan.expected(work, recipe);
-    let mut row = RecordingRow::planned(work, recipe);
+/// What a dry run says of a recording: what its file promises, or where that cannot be opened now
+/// (in an archive that stays packed), what the scan's length does.
+fn expected(job: &Job<'_>, plan: &Plan, work: &Work) -> RecordingReport {
+    let row = decode::outline(work, job.raw, job.recipe);
+    let mut row = row.unwrap_or_else(|_| {
+        let cut = plan.expected(work, job.recipe);
+        let mut row = RecordingRow::planned(work, job.recipe);
+        row.seconds = plan.seconds.get(&work.path).copied().unwrap_or(0.0);
+        row.epochs = cut.epochs.len() as i64;
+        row.dropped = decode::dropped(&cut);
+        row
+    });
     row.status = "planned".into();
-    row.seconds = plan.seconds.get(&work.path).copied().unwrap_or(0.0);
-    row.epochs = cut.epochs.len() as i64;
-    row.dropped = cut
-        .dropped
-        .iter()
-        .map(|(reason, (epochs, seconds))| Dropped {
-            reason: reason.clone(),
-            epochs: *epochs,
-            seconds: *seconds,
-        })
-        .collect();
     RecordingReport::new(&row, work.trials.len(), false)
 }
 
@@ -326,7 +334,7 @@ async fn skip_done(
                     let hash = mmpipe_formats::open(&path)
                         .map_err(Error::from)
                         .and_then(|f| {
-                            decode::sha256(f.header().files.iter().map(PathBuf::as_path))
+                            hashes::sha256(f.header().files.iter().map(PathBuf::as_path))
                         });
                     work.sha256 = hash.ok();
                 }
@@ -348,37 +356,13 @@ async fn skip_done(
     Ok(to_do)
 }
 
-/// Files that hold several recordings, below the raw folder.
-fn part_files(works: &[Work]) -> BTreeSet<String> {
-    let parts = works.iter().filter(|w| w.tree.is_some());
-    parts.map(|w| w.raw_file().to_owned()).collect()
-}
-
-/// Hashes each file that holds several recordings once for all of them. One that cannot be read
-/// now has no hash, and is rejected when it is decoded.
-async fn hash_files(
-    raw: &Path,
-    files: BTreeSet<String>,
-) -> Result<BTreeMap<String, Option<String>>> {
-    let mut hashes = BTreeMap::new();
-    for file in files {
-        let path = raw.join(&file);
-        let hash = tokio::task::spawn_blocking(move || {
-            decode::sha256(std::iter::once(path.as_path())).ok()
-        })
-        .await
-        .map_err(|e| Error::Empty(format!("a worker stopped: {e}")))?;
-        hashes.insert(file, hash);
-    }
-    Ok(hashes)
-}
-
 /// Executes one partition of the plan: the rows of its recording.
 async fn one(
     physical: Arc<dyn ExecutionPlan>,
     partition: usize,
     work: Option<Work>,
     aligner: Arc<Aligner>,
+    permits: Arc<Semaphore>,
 ) -> Result<Vec<RecordingRow>> {
     let stream = physical
         .execute(partition, Arc::default())
@@ -390,6 +374,8 @@ async fn one(
     for batch in &batches {
         rows.extend(rows::from_batch(batch)?);
     }
+    // None but for what is closed, which is never done.
+    let _permit = permits.acquire().await.ok();
     tokio::task::spawn_blocking(move || {
         if let Some(work) = &work {
             rows.iter_mut().for_each(|row| aligner.measure(work, row));
@@ -416,7 +402,8 @@ async fn run(
         threads,
         progress,
     } = *job;
-    let physical = assemble(lake.root(), raw, recipe, to_do)?;
+    let permits = Arc::new(Semaphore::new(threads));
+    let physical = assemble(lake.root(), raw, recipe, to_do, Some(permits.clone()))?;
     let trials: HashMap<&str, usize> = plan
         .works
         .iter()
@@ -424,7 +411,7 @@ async fn run(
         .collect();
     // Largest first, so that the last thread to finish has little left; but before them those
     // that lie inflated in memory since the scan.
-    let mut open = part_files(to_do);
+    let mut open = hashes::with_parts(to_do);
     open.retain(|file| mmpipe_formats::tree::is_shared(&raw.join(file)));
     let mut order: Vec<usize> = (0..to_do.len()).collect();
     order.sort_by_key(|&i| {
@@ -435,9 +422,10 @@ async fn run(
     let mut done = stream::iter(order)
         .map(|partition| {
             let work = to_do.get(partition).cloned();
-            tokio::spawn(one(physical.clone(), partition, work, aligner.clone()))
+            let (physical, permits) = (physical.clone(), permits.clone());
+            tokio::spawn(one(physical, partition, work, aligner.clone(), permits))
         })
-        .buffer_unordered(threads);
+        .buffer_unordered(threads + ON_THE_WAY);
     let mut saved = Instant::now();
     let mut failed = None;
     while let Some(result) = done.next().await {

@@ -4,16 +4,15 @@
 //! few channels at a time in f64; of a long recording one piece of all channels. The raw samples
 //! are never held whole.
 
-use std::io::Read;
 use std::path::Path;
 
 use arrow::array::RecordBatch;
 use mmpipe_formats::{Recording, Severity};
 use mmpipe_signal::recipe::Recipe;
-use sha2::{Digest, Sha256};
 
 use super::conditioned::{Failed, Kept, Summary, epochs, plan};
 use super::cut::Cut;
+use super::hashes::sha256;
 use super::rows::{ChannelRow, Dropped, RecordingRow};
 use super::work::Work;
 use super::{eeg, labels, streamed};
@@ -43,11 +42,7 @@ fn fill(
     row: &mut RecordingRow,
     emit: Emit,
 ) -> Result<()> {
-    let path = raw.join(work.raw_file());
-    let file = match &work.tree {
-        None => mmpipe_formats::open(&path)?,
-        Some(tree) => mmpipe_corpora::open_part(&path, tree).map_err(Error::Empty)?,
-    };
+    let file = open(work, raw)?;
     let header = file.header();
     row.container = Some(header.container.to_string());
     row.bytes = i64::try_from(header.bytes).unwrap_or(i64::MAX);
@@ -71,26 +66,62 @@ fn fill(
         .collect();
 
     let mut channels = check_channels(work, file.as_ref())?;
+    let done = without_unusable(row, &mut channels, |channels| {
+        signal(work, recipe, file.as_ref(), channels, emit)
+    })?;
+    row.n_channels = i32::try_from(channels.len()).ok();
+    row.sfreq = channels.first().map(|c| c.sfreq);
+    row.seconds = done.seconds;
+    row.epochs = done.cut.epochs.len() as i64;
+    row.dropped = dropped(&done.cut);
+    row.note(notes);
+    if done.flat > 0 {
+        row.note([format!(
+            "{} flat channel epochs are stored as zeros",
+            done.flat
+        )]);
+    }
+    row.note(done.bridged.clone());
+    row.note(implausible(&channels, &done));
+    Ok(())
+}
+
+/// What a recording will come to: its gaps, rates and lengths as the file has them, its samples
+/// unseen. Those that are not finite cost epochs later.
+///
+/// # Errors
+/// The file cannot be opened, or not as planned; then only the scan's lengths are known.
+pub(crate) fn outline(work: &Work, raw: &Path, recipe: &Recipe) -> Result<RecordingRow> {
+    let mut row = RecordingRow::planned(work, recipe);
+    let file = open(work, raw)?;
+    let mut channels = check_channels(work, file.as_ref())?;
+    let plan = without_unusable(&mut row, &mut channels, |channels| {
+        plan(work, recipe, file.as_ref(), channels)
+    })?;
+    row.seconds = plan.seconds();
+    row.epochs = plan.cut.epochs.len() as i64;
+    row.dropped = dropped(&plan.cut);
+    Ok(row)
+}
+
+fn open(work: &Work, raw: &Path) -> Result<Box<dyn Recording>> {
+    let path = raw.join(work.raw_file());
+    match &work.tree {
+        None => Ok(mmpipe_formats::open(&path)?),
+        Some(tree) => mmpipe_corpora::open_part(&path, tree).map_err(Error::Empty),
+    }
+}
+
+/// Makes something of a recording's channels. One that cannot be used is left out with its reason
+/// in the row: it must not take the others with it.
+fn without_unusable<T>(
+    row: &mut RecordingRow,
+    channels: &mut Vec<Kept>,
+    mut make: impl FnMut(&[Kept]) -> std::result::Result<T, Failed>,
+) -> Result<T> {
     loop {
-        match signal(work, recipe, file.as_ref(), &channels, emit) {
-            Ok(done) => {
-                row.n_channels = i32::try_from(channels.len()).ok();
-                row.sfreq = channels.first().map(|c| c.sfreq);
-                row.seconds = done.seconds;
-                row.epochs = done.cut.epochs.len() as i64;
-                row.dropped = dropped(&done.cut);
-                row.note(notes);
-                if done.flat > 0 {
-                    row.note([format!(
-                        "{} flat channel epochs are stored as zeros",
-                        done.flat
-                    )]);
-                }
-                row.note(done.bridged.clone());
-                row.note(implausible(&channels, &done));
-                return Ok(());
-            }
-            // A channel that cannot be filtered must not take the others with it.
+        match make(channels) {
+            Ok(made) => return Ok(made),
             Err(Failed::Channel(bad, why)) => {
                 let at = channels.iter().position(|c| c.index == bad);
                 let Some(at) = at.filter(|_| channels.len() > 1) else {
@@ -195,7 +226,8 @@ fn implausible(channels: &[Kept], done: &Summary) -> Option<String> {
     })
 }
 
-fn dropped(cut: &Cut) -> Vec<Dropped> {
+/// The account of what is in no epoch.
+pub(crate) fn dropped(cut: &Cut) -> Vec<Dropped> {
     cut.dropped
         .iter()
         .map(|(reason, (epochs, seconds))| Dropped {
@@ -204,24 +236,6 @@ fn dropped(cut: &Cut) -> Vec<Dropped> {
             seconds: *seconds,
         })
         .collect()
-}
-
-/// SHA-256 of files one after the other, in hexadecimal.
-pub(crate) fn sha256<'a>(files: impl Iterator<Item = &'a Path>) -> Result<String> {
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 1 << 18];
-    for path in files {
-        let mut file = std::fs::File::open(path).map_err(Error::io("open", path))?;
-        loop {
-            match file.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(n) => hash.update(&buffer[..n]),
-                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(Error::io("read", path)(e)),
-            }
-        }
-    }
-    Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
 }
 
 /// What the file's channels become, for `recordings`.

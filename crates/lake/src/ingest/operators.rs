@@ -28,6 +28,7 @@ use datafusion::physical_plan::{
 use futures::StreamExt;
 use mmpipe_signal::recipe::Recipe;
 use parquet::file::metadata::KeyValue;
+use tokio::sync::Semaphore;
 
 use super::rows::{self, RecordingRow};
 use super::{decode, work};
@@ -67,7 +68,7 @@ fn lost(e: impl fmt::Display) -> DataFusionError {
 
 /// What the two operators answer alike: each has one child, and is made anew over another.
 macro_rules! interior {
-    ($name:ident, $folder:ident) => {
+    ($name:ident) => {
         fn name(&self) -> &str {
             stringify!($name)
         }
@@ -97,11 +98,7 @@ macro_rules! interior {
             _: ReplaceChildrenOptions,
         ) -> Result<Arc<dyn ExecutionPlan>> {
             let child = one_child(self.name(), children)?;
-            Ok(Arc::new($name::new(
-                child,
-                self.$folder.clone(),
-                self.recipe.clone(),
-            )?))
+            Ok(Arc::new(self.over(child)?))
         }
 
         fn with_new_children(
@@ -124,6 +121,8 @@ pub(crate) struct EpochsExec {
     pub(crate) raw: PathBuf,
     /// The preprocessing.
     pub(crate) recipe: Arc<Recipe>,
+    /// How many recordings may be decoded at one time; without it, all that are executed.
+    permits: Option<Arc<Semaphore>>,
     properties: Arc<PlanProperties>,
 }
 
@@ -140,7 +139,25 @@ impl EpochsExec {
             input,
             raw,
             recipe,
+            permits: None,
             properties,
+        })
+    }
+
+    /// The same, decoding only where there is a permit: what was decoded may be on its way to the
+    /// disk meanwhile, without a core.
+    pub(crate) fn limited(self, permits: Arc<Semaphore>) -> Self {
+        EpochsExec {
+            permits: Some(permits),
+            ..self
+        }
+    }
+
+    fn over(&self, child: Arc<dyn ExecutionPlan>) -> crate::Result<Self> {
+        let over = EpochsExec::new(child, self.raw.clone(), self.recipe.clone())?;
+        Ok(EpochsExec {
+            permits: self.permits.clone(),
+            ..over
         })
     }
 }
@@ -186,7 +203,7 @@ impl DisplayAs for EpochsExec {
 }
 
 impl ExecutionPlan for EpochsExec {
-    interior!(EpochsExec, raw);
+    interior!(EpochsExec);
 
     fn execute(
         &self,
@@ -195,6 +212,7 @@ impl ExecutionPlan for EpochsExec {
     ) -> Result<SendableRecordBatchStream> {
         let schema = self.schema();
         let (raw, recipe) = (self.raw.clone(), self.recipe.clone());
+        let permits = self.permits.clone();
         let mut list = self.input.execute(partition, context)?;
         let mut builder = RecordBatchReceiverStream::builder(schema.clone(), AHEAD);
         let out = builder.tx();
@@ -204,6 +222,11 @@ impl ExecutionPlan for EpochsExec {
                     let planned = RecordingRow::planned(&work, &recipe);
                     let (raw, recipe) = (raw.clone(), recipe.clone());
                     let (to, columns) = (out.clone(), schema.clone());
+                    // One that is closed lets everyone through, as none does.
+                    let permit = match &permits {
+                        Some(permits) => permits.acquire().await.ok(),
+                        None => None,
+                    };
                     let done = tokio::task::spawn_blocking(move || {
                         let mut emit = |rows: RecordBatch| -> crate::Result<()> {
                             let rows = wrap(&columns, 0, &rows)?;
@@ -213,6 +236,7 @@ impl ExecutionPlan for EpochsExec {
                         decode::recording(&work, &raw, &recipe, &mut emit)
                     })
                     .await;
+                    drop(permit);
                     let row = match done {
                         Ok(row) => row,
                         // A reader that panics on a file costs that file.
@@ -262,6 +286,10 @@ impl WriteShardsExec {
             properties,
         })
     }
+
+    fn over(&self, child: Arc<dyn ExecutionPlan>) -> crate::Result<Self> {
+        WriteShardsExec::new(child, self.lake.clone(), self.recipe.clone())
+    }
 }
 
 impl DisplayAs for WriteShardsExec {
@@ -276,7 +304,7 @@ impl DisplayAs for WriteShardsExec {
 }
 
 impl ExecutionPlan for WriteShardsExec {
-    interior!(WriteShardsExec, lake);
+    interior!(WriteShardsExec);
 
     fn execute(
         &self,

@@ -2,8 +2,9 @@
 //! what of each trial they fill.
 //!
 //! A sound that is not on disk or cannot be read costs the trial that sound, not the trial; a
-//! trial without any sound left is one of EEG alone. Where a trial has sounds, its epochs are
-//! those that every one of them fills.
+//! trial without any sound left is one of EEG alone. A choice among fewer sounds than were played
+//! is another choice: where one of three or more is lost, the rivals that are left go too. Where a
+//! trial has sounds, its epochs are those that every one of them fills.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -13,15 +14,16 @@ use futures::{StreamExt, stream};
 use mmpipe_corpora::{Scan, StimulusRef};
 
 use super::grid;
+use super::hashes::Hashes;
 use super::plan::Plan;
 use super::report::{BeyondEeg, IngestReport};
 use super::resume::Earlier;
 use super::rows;
-use super::sounds::{self, Hashes, Place, Request};
+use super::sounds::{self, Place, Request};
 use super::stimuli::{MISSING, SOUND, StimulusRow};
 use super::streams::Stream;
 use super::work::{Work, WorkStream};
-use super::{Error, Job, Result};
+use super::{Error, Job, ON_THE_WAY, Result};
 
 /// Decodes the sounds that trials refer to, writes their segments, and puts their keys into the
 /// work list.
@@ -35,9 +37,15 @@ pub(super) async fn store(
     let requests = requests(job, scan, plan, Some(earlier));
     let mut done = stream::iter(requests)
         .map(|request| tokio::task::spawn_blocking(move || request.store()))
-        .buffered(job.threads);
+        .buffered(job.threads)
+        .map(|made| async {
+            let made = made.map_err(stopped)??;
+            let row = tokio::task::spawn_blocking(move || made.commit()).await;
+            row.map_err(stopped)?
+        })
+        .buffered(ON_THE_WAY);
     while let Some(result) = done.next().await {
-        let row = result.map_err(|e| Error::Empty(format!("a worker stopped: {e}")))??;
+        let row = result?;
         job.progress.stimulus(&row);
         earlier.stimuli.insert(row.path.clone(), row.clone());
         report.stimuli.push(row);
@@ -48,6 +56,10 @@ pub(super) async fn store(
     }
     fill(job, plan, report);
     Ok(())
+}
+
+fn stopped(e: tokio::task::JoinError) -> Error {
+    Error::Empty(format!("a worker stopped: {e}"))
 }
 
 /// As [`store`], from the headers of the sounds alone, and nothing is written.
@@ -150,7 +162,13 @@ fn fill(job: &Job<'_>, plan: &mut Plan, report: &mut IngestReport) {
         .filter(|s| s.status == MISSING)
         .map(|s| s.path.as_str())
         .collect();
-    let (mut poorer, mut silent) = (0, 0);
+    let lost: BTreeSet<&str> = report
+        .stimuli
+        .iter()
+        .filter(|s| s.status != rows::OK)
+        .map(|s| s.path.as_str())
+        .collect();
+    let (mut poorer, mut silent, mut unasked) = (0, 0, 0);
     for work in &mut plan.works {
         for trial in &mut work.trials {
             let Some(streams) = plan.streams.get(&(work.path.clone(), trial.trial)) else {
@@ -169,6 +187,9 @@ fn fill(job: &Job<'_>, plan: &mut Plan, report: &mut IngestReport) {
                     })
                 })
                 .collect();
+            if streams.iter().any(|s| lost.contains(s.stimulus.as_str())) {
+                unasked += usize::from(take_back(&mut trial.streams));
+            }
             trial.heard = grid::heard(&trial.streams, audio);
             if streams
                 .iter()
@@ -180,8 +201,26 @@ fn fill(job: &Job<'_>, plan: &mut Plan, report: &mut IngestReport) {
         }
     }
     report.notes.extend(notes(&report.stimuli, poorer, silent));
+    if unasked > 0 {
+        report.notes.push(format!(
+            "incomplete-choice: {unasked} trials lack one of three or more sounds; the other rivals of the one attended \
+             are left out of them too, so that no choice is among fewer sounds than were played"
+        ));
+    }
     report.notes.extend(without_trial(plan));
     report.beyond_eeg = beyond_eeg(&plan.works, &plan.seconds, sfreq);
+}
+
+/// Takes the rivals out of a trial that lacks a sound and could still be asked which of the others
+/// was attended; whether there were any.
+fn take_back(streams: &mut Vec<WorkStream>) -> bool {
+    let is = |s: &WorkStream, roles: [&str; 2]| roles.contains(&s.role.as_str());
+    let rival = |s: &WorkStream| is(s, ["unattended", "candidate"]);
+    let asked = streams.iter().any(|s| is(s, ["attended", "target"])) && streams.iter().any(rival);
+    if asked {
+        streams.retain(|s| !rival(s));
+    }
+    asked
 }
 
 /// Says which sounds belong to no trial of their recording.
@@ -249,4 +288,33 @@ fn beyond_eeg(works: &[Work], lengths: &BTreeMap<String, f64>, sfreq: f64) -> Be
         }
     }
     sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trial_that_lacks_a_sound_asks_nothing_and_keeps_what_tells_something() {
+        let left = |roles: &[&str]| {
+            let stream = |role: &&str| WorkStream {
+                role: (*role).to_owned(),
+                ..WorkStream::default()
+            };
+            let mut streams: Vec<WorkStream> = roles.iter().map(stream).collect();
+            let asked = take_back(&mut streams);
+            (
+                asked,
+                streams.into_iter().map(|s| s.role).collect::<Vec<_>>(),
+            )
+        };
+        assert_eq!(
+            left(&["candidate", "target"]),
+            (true, vec!["target".into()])
+        );
+        assert_eq!(left(&["attended"]), (false, vec!["attended".into()]));
+        assert_eq!(left(&["unattended"]), (false, vec!["unattended".into()]));
+        assert_eq!(left(&["heard", "heard"]).1.len(), 2);
+        assert_eq!(left(&[]), (false, vec![]));
+    }
 }

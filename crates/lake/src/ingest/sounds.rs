@@ -5,9 +5,9 @@
 //! is said by the trials (see `grid`). What does not fill a segment at the end of a sound is not
 //! stored.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::Arc;
 
 use arrow::array::{
     ArrayRef, Float32Array, Float64Array, Int32Array, ListArray, RecordBatch, StringArray,
@@ -20,6 +20,7 @@ use mmpipe_signal::audio::{ToMono16k, output_len, peak_normalise};
 use mmpipe_signal::recipe::{AudioNormalise, Recipe};
 
 use super::grid::{Grid, segment_samples};
+use super::hashes::Hashes;
 use super::rows::{OK, REJECTED, VERSION};
 use super::stimuli::{ENVELOPE, MISSING, SOUND, StimulusRow};
 use super::streams::Sound;
@@ -67,24 +68,6 @@ impl Place {
             Place::Missing(_) => None,
             Place::File(file, _) | Place::Array { file, .. } => Some(file),
         }
-    }
-}
-
-/// SHA-256 of files, each computed once: many sounds lie in one file.
-#[derive(Debug, Default)]
-pub(crate) struct Hashes(Mutex<HashMap<PathBuf, Arc<OnceLock<String>>>>);
-
-impl Hashes {
-    fn of(&self, file: &Path) -> Result<String> {
-        let cell = {
-            let mut cells = self.0.lock().unwrap_or_else(|e| e.into_inner());
-            cells.entry(file.to_path_buf()).or_default().clone()
-        };
-        if let Some(known) = cell.get() {
-            return Ok(known.clone());
-        }
-        let hash = super::decode::sha256(std::iter::once(file))?;
-        Ok(cell.get_or_init(|| hash).clone())
     }
 }
 
@@ -184,16 +167,16 @@ impl Request {
         plays.map(move |&(offset, rate)| Grid::of(offset, rate, length, n).0)
     }
 
-    /// Stores a sound's segments. Returns its row. A sound that cannot be read becomes a row with
+    /// Makes a sound's segments and its row. A sound that cannot be read becomes a row with
     /// status `rejected`, one that is not there `missing`; a lake that cannot be written is an
     /// error.
-    pub(crate) fn store(self) -> Result<StimulusRow> {
+    pub(crate) fn store(self) -> Result<Made> {
         let mut row = self.row();
         let target = audio_path(&self.lake, &self.recipe.name, &row.dataset, &row.path);
         let Some(file) = self.place.file() else {
             self.describe(&mut row)?;
             commit::remove(&target)?;
-            return Ok(row);
+            return Ok(Made { row, writer: None });
         };
         let decoded = (|| -> Result<_> {
             row.sha256 = Some(self.hashes.of(file)?);
@@ -218,6 +201,7 @@ impl Request {
             row.grids = grids.into_iter().collect();
             Ok(Stored::Now(now))
         })();
+        let mut writer = None;
         match decoded {
             Ok(Stored::Nothing) => drop(commit::remove(&target)?),
             Ok(Stored::Before) => {
@@ -230,14 +214,30 @@ impl Request {
                 row.seconds = Some(mono.len() as f64 / f64::from(self.recipe.audio.sfreq));
                 row.sfreq = Some(sfreq);
                 row.reason = notes;
-                write(&target, &row, &mono, &self.recipe)?;
+                writer = Some(write(&target, &row, &mono, &self.recipe)?);
             }
             Err(e) => {
                 rejected(&mut row, &e);
                 commit::remove(&target)?;
             }
         }
-        Ok(row)
+        Ok(Made { row, writer })
+    }
+}
+
+/// A sound whose segments are written and not in the lake yet.
+pub(crate) struct Made {
+    row: StimulusRow,
+    writer: Option<ShardWriter>,
+}
+
+impl Made {
+    /// Brings the segments into the lake, and gives the row.
+    pub(crate) fn commit(self) -> Result<StimulusRow> {
+        if let Some(writer) = self.writer {
+            writer.commit()?;
+        }
+        Ok(self.row)
     }
 }
 
@@ -373,7 +373,7 @@ fn from_array(file: &Path, tree: &str, channel: Option<u32>) -> Result<Samples> 
     }
 }
 
-fn write(target: &Path, row: &StimulusRow, mono: &[f32], recipe: &Recipe) -> Result<()> {
+fn write(target: &Path, row: &StimulusRow, mono: &[f32], recipe: &Recipe) -> Result<ShardWriter> {
     let audio = &recipe.audio;
     let n = segment_samples(audio).max(1);
     let length = usize::try_from(n).unwrap_or(1);
@@ -425,5 +425,5 @@ fn write(target: &Path, row: &StimulusRow, mono: &[f32], recipe: &Recipe) -> Res
             writer.write(&RecordBatch::try_new(schema.clone(), columns)?)?;
         }
     }
-    writer.commit().map(drop)
+    Ok(writer)
 }
