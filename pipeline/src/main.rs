@@ -8,6 +8,7 @@ mod cli;
 mod commands;
 mod config;
 mod context;
+mod memory;
 mod progress;
 mod render;
 mod runs;
@@ -19,10 +20,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
+    memory::keep();
     let cli = cli::Cli::parse();
     logs(&cli.global);
     match commands::run(cli) {

@@ -91,10 +91,10 @@ def condition(raw):
     return raw.resample(200.0, method="polyphase", npad="auto")
 
 
-def measure(command):
-    """Runs a command; wall seconds, peak memory in bytes and its output."""
+def measure(command, threads=ONE_THREAD):
+    """Runs a command; wall seconds, peak memory in bytes, CPU seconds and its output."""
     begin = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, **ONE_THREAD}, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, **threads}, text=True)
     output = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - begin
