@@ -40,9 +40,10 @@ pub use mmpipe_models::align::FusionKind;
 pub use optim::AdamW;
 pub use pretrain::{
     PhaseReport, PretrainConfig, PretrainObjective, PretrainReport, hold_out, pretrain,
+    pretrain_memory,
 };
 pub use progress::{Progress, Silent};
 pub use report::{Ended, EpochRecord, FitReport};
 pub use run::{RunReport, fold_dir, run};
 pub use source::{Fold, MemorySource, Meta, Source};
-pub use stage::StepConfig;
+pub use stage::{MemoryEstimate, StepConfig, available_memory};

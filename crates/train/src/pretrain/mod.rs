@@ -19,6 +19,7 @@
 //! folder; Python reads it with `safetensors.torch.load_file`.
 
 mod config;
+mod memory;
 mod networks;
 mod output;
 mod report;
@@ -33,6 +34,7 @@ use mmpipe_models::encoder::{MAX_PATCHES, PATCH, electrodes};
 use mmpipe_models::pretrain::{Joint, Masked, Tokeniser};
 
 pub use config::{PretrainConfig, PretrainObjective};
+pub use memory::pretrain_memory;
 pub use report::{PhaseReport, PretrainReport};
 pub use roles::hold_out;
 

@@ -8,12 +8,14 @@
 //! objectives of this loop.
 
 mod config;
+pub(crate) mod memory;
 mod objective;
 mod parts;
 mod steps;
 
 pub use config::StepConfig;
 pub(crate) use config::{at_least_one, in_range};
+pub use memory::{MemoryEstimate, available_memory};
 pub(crate) use objective::{Draws, Loss, Named, Objective, Validation};
 pub(crate) use parts::{Part, parts, slices};
 pub(crate) use steps::{Outcome, Stage, load_weights, seconds, train};
