@@ -32,17 +32,11 @@ fn notes(value: &Value) -> String {
 #[test]
 fn stage_1_on_two_data_sets_then_fine_tuning_from_it() {
     let scratch = Scratch::new();
-    for (name, subjects) in [("EEGMat", "4"), ("TwoTalker", "2")] {
+    for (name, subjects) in [("EEGMat", Some("4")), ("TUAB", None)] {
         let raw = format!("raw-{name}");
-        scratch.ok(&[
-            "simulate",
-            "--dataset",
-            name,
-            "--out",
-            &raw,
-            "--subjects",
-            subjects,
-        ]);
+        let mut args = vec!["simulate", "--dataset", name, "--out", &raw];
+        args.extend(subjects.into_iter().flat_map(|n| ["--subjects", n]));
+        scratch.ok(&args);
         scratch.ok(&["ingest", "--dataset", name, "--raw", &raw]);
     }
     let split = [
@@ -64,12 +58,12 @@ fn stage_1_on_two_data_sets_then_fine_tuning_from_it() {
         "--dataset",
         "eegmat",
         "--dataset",
-        "TwoTalker",
+        "TUAB",
     ];
     let args: Vec<&str> = both.iter().chain(&TINY).copied().collect();
     let whole = scratch.json(&args);
     let run = whole["run"].as_str().unwrap().to_owned();
-    assert_eq!(run, "pretrain-eegmat-twotalker");
+    assert_eq!(run, "pretrain-eegmat-tuab");
     let report = &whole["reports"][0]["report"];
     let epochs = scratch.sql("SELECT count(*) AS n FROM eeg");
     let used = report["n_train"].as_u64().unwrap() + report["n_val"].as_u64().unwrap();
@@ -105,7 +99,7 @@ fn stage_1_on_two_data_sets_then_fine_tuning_from_it() {
         "--split",
         &split,
         "--dataset",
-        "TwoTalker",
+        "TUAB",
         "--objective",
         "labram",
         "--name",
@@ -126,7 +120,7 @@ fn stage_1_on_two_data_sets_then_fine_tuning_from_it() {
                 "{seen} {subject}"
             );
         }
-        assert!(seen.to_string().contains("TwoTalker"), "{seen}");
+        assert!(seen.to_string().contains("TUAB"), "{seen}");
     }
 
     // The same fine-tuning from each: the notes say whose EEG was seen.

@@ -138,11 +138,14 @@ impl Layers {
             .map(|(old, _)| old)
             .or(self.optional.get(key))
         else {
+            // Those of its section, where it has one.
+            let section = key.split('.').next().filter(|s| self.has_section(s));
             let known: Vec<_> = self
                 .values
                 .keys()
                 .chain(self.optional.keys())
                 .map(String::as_str)
+                .filter(|k| section.is_none_or(|s| k.split('.').next() == Some(s)))
                 .collect();
             bail!(
                 "unknown configuration key `{key}` ({origin}); known keys: {}",

@@ -4,10 +4,9 @@ use mmpipe_models::encoder::{EncoderConfig, PATCH};
 
 /// Bytes of one number.
 const FLOAT: u64 = 4;
-/// Numbers a token and block that the backward pass needs, in widths of a token: norms, queries, keys
-/// and values with their copies, the hidden layer of the feed-forward network (four widths, three
-/// times), sums. Attention keeps no table of pairs.
-const WIDTHS: u64 = 37;
+/// Numbers a token and block that the backward pass needs, in widths of a token, beside the hidden
+/// layer: queries, keys, values, what the heads gave, the sum after them, and the block's result.
+const WIDTHS: u64 = 6;
 /// Numbers a patch that the convolutions keep, in samples of a patch: three stages of convolution,
 /// norm and activation, and the patch itself.
 const CONVOLUTIONS: u64 = 12;
@@ -69,10 +68,13 @@ pub(crate) fn weights(count: usize, ema: f64) -> u64 {
     count as u64 * FLOAT * copies
 }
 
-/// Bytes that `depth` blocks of an encoder keep of `tokens` tokens.
+/// Bytes that `depth` blocks of an encoder keep of `tokens` tokens: those of the fused block.
 pub(crate) fn blocks(config: &EncoderConfig, depth: usize, tokens: u64) -> u64 {
-    let mlp = 3 * (config.mlp as u64).saturating_sub(4 * config.width() as u64);
-    let token = WIDTHS * config.width() as u64 + mlp;
+    let width = config.width() as u64;
+    let token = match config.recompute {
+        true => width,
+        false => WIDTHS * width + config.mlp as u64,
+    };
     tokens * depth as u64 * token * FLOAT
 }
 
@@ -112,8 +114,8 @@ pub fn available_memory() -> Option<u64> {
         let text = std::fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok()?;
         text.trim().parse().ok()
     };
-    let within = number("memory.max")
-        .and_then(|most| Some(most.saturating_sub(number("memory.current")?)));
+    let within =
+        number("memory.max").and_then(|most| Some(most.saturating_sub(number("memory.current")?)));
     Some(within.map_or(free, |w| w.min(free)))
 }
 
@@ -139,7 +141,17 @@ mod tests {
             ..estimate
         };
         assert_eq!(fewer.advice(6 * gib, "train"), None);
-        assert!(estimate.advice(2 * gib, "train").unwrap().contains("cache_mib=0"));
-        assert!(estimate.advice(gib, "train").unwrap().contains("smaller size"));
+        assert!(
+            estimate
+                .advice(2 * gib, "train")
+                .unwrap()
+                .contains("cache_mib=0")
+        );
+        assert!(
+            estimate
+                .advice(gib, "train")
+                .unwrap()
+                .contains("smaller size")
+        );
     }
 }

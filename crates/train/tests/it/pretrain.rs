@@ -60,8 +60,8 @@ fn outputs(cfg: &PretrainConfig, dir: &Path) -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn the_loss_falls_and_the_codes_are_used() {
-    let source = unlabelled(8, 40);
-    let fold = by_trial(&source, 6, 1);
+    let source = unlabelled(6, 40);
+    let fold = by_trial(&source, 4, 1);
     for objective in BOTH {
         let mut cfg = small(objective);
         cfg.steps.epochs = 8;
@@ -117,6 +117,7 @@ fn stopped_anywhere_it_ends_with_the_same_bytes() {
             // What does not change the result may change between sittings.
             cfg.steps.prefetch = sittings % 3;
             cfg.steps.cache_mib = sittings % 2;
+            cfg.recompute = sittings % 2 == 0;
             match pretrain(&source, &fold, &cfg, parts.path(), &StopAfter::new(steps)) {
                 Ok(continued) => {
                     for (a, b) in report.phases.iter().zip(&continued.phases) {
@@ -303,12 +304,12 @@ fn fine_tuning_starts_from_the_weights() {
         let mut same = 0;
         for (name, values) in &found {
             let Some((_, start)) = given.iter().find(|(n, _)| n == name) else {
-                // LaBraM's masked model has neither; both are named in the note.
+                // LaBraM's masked model has neither, and the note says that some start anew.
                 assert!(
                     name.starts_with("fc_norm") || name.ends_with("_bias"),
                     "{name}"
                 );
-                assert!(note.contains(name.as_str()), "{name}: {note}");
+                assert!(note.contains("started anew"), "{note}");
                 continue;
             };
             same += 1;
@@ -325,10 +326,7 @@ fn fine_tuning_starts_from_the_weights() {
         let other = tempfile::tempdir().unwrap();
         let fitted = fit(&labelled, &fold, &blind, other.path(), &Silent).unwrap();
         assert!(
-            fitted
-                .notes
-                .iter()
-                .any(|n| n.contains("not in this encoder: eeg_model.model.pos_embed")),
+            fitted.notes.iter().any(|n| n.contains("pos_embed")),
             "{:?}",
             fitted.notes
         );
