@@ -105,6 +105,10 @@ impl mmpipe_train::Progress for TrainingBar {
         tracing::info!("{}{control}: fold {fold} starts at step {step}", self.run);
     }
 
+    fn warn(&self, text: &str) {
+        tracing::warn!("{}: {text}", self.run);
+    }
+
     fn step(&self, step: u64, _loss: f64, _lr: f64) {
         self.bar.position(step);
     }

@@ -9,6 +9,10 @@ pub trait Progress: Sync {
     fn fold_started(&self, label: &str, fold: i32, steps_per_epoch: u64, epochs: usize, step: u64) {
         let _ = (label, fold, steps_per_epoch, epochs, step);
     }
+    /// Something that the user should know before it is too late, such as too little memory.
+    fn warn(&self, text: &str) {
+        let _ = text;
+    }
     /// An optimiser step is done. `step` counts from 1.
     fn step(&self, step: u64, loss: f64, lr: f64) {
         let _ = (step, loss, lr);

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use candle_core::Tensor;
+use mmpipe_models::encoder::PATCH;
 use mmpipe_models::{Model, Params};
 
 use crate::Result;
@@ -12,10 +13,14 @@ use crate::control::Control;
 use crate::data::{ASKING, ChannelPlan, Features, Labels, Load, LoadedBatch, Plan};
 use crate::init::load_encoder;
 use crate::loss::{argmax, cross_entropy, total_weight};
+use crate::mindmix;
 use crate::progress::Progress;
 use crate::source::Fold;
 use crate::spec::Spec;
-use crate::stage::{self, Draws, Loss, Named, Objective, Outcome, Part, Stage, Validation, parts};
+use crate::stage::{
+    self, Draws, Loss, MemoryEstimate, Named, Objective, Outcome, Part, Stage, Validation, memory,
+    parts,
+};
 use crate::store::FitAbout;
 
 /// What a fit works with.
@@ -43,6 +48,9 @@ pub(crate) fn train(
         spec: &about.spec.clone(),
         weights: class_weights(job),
     };
+    if job.cfg.model.any_montage() {
+        memory::tell(&demand(job, channels, &objective), "train", job.progress);
+    }
     stage::train(Stage {
         objective: &objective,
         about,
@@ -56,6 +64,34 @@ pub(crate) fn train(
         fold: job.fold.fold,
         progress: job.progress,
     })
+}
+
+/// Memory that the EEG encoder and what is read will take; a sound encoder takes more.
+fn demand(job: &Job<'_>, channels: &ChannelPlan, objective: &Supervised<'_>) -> MemoryEstimate {
+    let (cfg, fold, source) = (job.cfg, job.fold, job.features.source);
+    let all = || [&fold.train, &fold.val, &fold.test].into_iter().flatten();
+    let most = all().map(|i| channels.names(source.meta(*i).montage).len());
+    let most = most.max().unwrap_or(0);
+    let patches = most * (source.n_times() / PATCH);
+    let rows = match cfg.micro_batch {
+        0 => cfg.batch,
+        parts => parts.min(cfg.batch),
+    };
+    let encoder = mindmix::encoder(cfg);
+    let of = |tokens: usize| rows as u64 * tokens as u64;
+    MemoryEstimate {
+        weights: memory::weights(objective.params().count(), cfg.ema),
+        activations: memory::convolutions(of(patches))
+            + memory::blocks(&encoder, encoder.depth, of(patches + 1)),
+        rows,
+        examples: memory::examples(
+            all().count(),
+            most * source.n_times(),
+            cfg.cache_mib,
+            cfg.batch,
+            cfg.prefetch * cfg.queue,
+        ),
+    }
 }
 
 /// Cross-entropy of a network's scores.

@@ -47,20 +47,8 @@ pub(super) fn run(ctx: &Context, lake: &Lake, args: &TrainArgs) -> Result<Status
     let Opened {
         source,
         folds,
-        mut notes,
+        notes,
     } = opened;
-    if let (Some(fold), Some(free)) = (folds.first(), train::available_memory()) {
-        let wanted = train::pretrain_memory(&source, fold, &record.config)?;
-        tracing::info!(
-            "about {} of memory are wanted",
-            render::bytes(wanted.total())
-        );
-        if let Some(advice) = wanted.advice(free, "pretrain.steps") {
-            // Said before the start, because there may be no end.
-            eprintln!("warning: {advice}");
-            notes.push(advice);
-        }
-    }
     let bar = TrainingBar::new(&record.run, ctx.global.quiet);
     let mut reports = Vec::new();
     for fold in &folds {

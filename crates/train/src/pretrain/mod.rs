@@ -19,7 +19,7 @@
 //! folder; Python reads it with `safetensors.torch.load_file`.
 
 mod config;
-mod memory;
+mod demand;
 mod networks;
 mod output;
 mod report;
@@ -34,7 +34,7 @@ use mmpipe_models::encoder::{MAX_PATCHES, PATCH, electrodes};
 use mmpipe_models::pretrain::{Joint, Masked, Tokeniser};
 
 pub use config::{PretrainConfig, PretrainObjective};
-pub use memory::pretrain_memory;
+pub use demand::pretrain_memory;
 pub use report::{PhaseReport, PretrainReport};
 pub use roles::hold_out;
 
@@ -45,7 +45,7 @@ use crate::data::{ChannelPlan, FeatureKind, Features, Labels};
 use crate::progress::Progress;
 use crate::source::{Fold, Source};
 use crate::spec::check_roles;
-use crate::stage::{Stage, StepConfig, load_weights, seconds, train};
+use crate::stage::{Stage, StepConfig, load_weights, memory, seconds, train};
 use crate::store::{About, Checkpoints, fingerprint, write_file};
 use crate::{Error, Result};
 
@@ -79,6 +79,11 @@ pub fn pretrain(
             dropped.join(", ")
         ));
     }
+    memory::tell(
+        &pretrain_memory(source, &fold, cfg)?,
+        "pretrain.steps",
+        progress,
+    );
     let features = Features::new(source, FeatureKind::Eeg, cfg.steps.cache_mib << 20);
     let work = Work {
         examples: Examples {

@@ -2,6 +2,8 @@
 
 use mmpipe_models::encoder::{EncoderConfig, PATCH};
 
+use crate::progress::Progress;
+
 /// Bytes of one number.
 const FLOAT: u64 = 4;
 /// Numbers a token and block that the backward pass needs, in widths of a token, beside the hidden
@@ -56,9 +58,17 @@ impl MemoryEstimate {
                 "; --set {section}.cache_mib=0 and {section}.micro_batch=1 may fit"
             ));
         } else {
-            text.push_str("; take a smaller size of the encoder");
+            text.push_str("; take a smaller size of the encoder, or another machine");
         }
         Some(text)
+    }
+}
+
+/// Warns where the system has less than `wanted`; `section` as for [`MemoryEstimate::advice`].
+pub(crate) fn tell(wanted: &MemoryEstimate, section: &str, progress: &dyn Progress) {
+    let advice = available_memory().and_then(|free| wanted.advice(free, section));
+    if let Some(advice) = advice {
+        progress.warn(&advice);
     }
 }
 

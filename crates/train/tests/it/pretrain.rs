@@ -4,7 +4,7 @@ use std::path::Path;
 
 use mmpipe_train::{
     Error, Fold, MemorySource, ModelKind, PretrainConfig, PretrainObjective, PretrainReport,
-    Silent, Size, StepConfig, TrainConfig, fit, pretrain,
+    Silent, Size, StepConfig, TrainConfig, fit, pretrain, pretrain_memory,
 };
 
 use crate::toys::{Noise, StopAfter, by_trial, two_montages};
@@ -359,5 +359,30 @@ fn fine_tuning_starts_from_the_weights() {
             };
             assert!(refused(&tokeniser).contains("tokeniser"));
         }
+    }
+}
+
+#[test]
+fn the_estimate_of_memory_follows_the_settings() {
+    let source = unlabelled(6, 47);
+    let fold = by_trial(&source, 4, 1);
+    for objective in BOTH {
+        let cfg = small(objective);
+        let of = |change: &dyn Fn(&mut PretrainConfig)| {
+            let mut cfg = cfg.clone();
+            change(&mut cfg);
+            pretrain_memory(&source, &fold, &cfg).unwrap()
+        };
+        let plain = of(&|_| {});
+        assert!(plain.weights > 4 * 4 * 400_000, "{plain:?}");
+        let half = of(&|c| c.steps.micro_batch = 4);
+        assert_eq!(2 * half.activations, plain.activations);
+        assert_eq!((half.rows, plain.rows), (4, 8));
+        assert!(of(&|c| c.recompute = true).activations < plain.activations);
+        assert!(of(&|c| c.codes = 4096).activations > plain.activations);
+        assert!(of(&|c| c.steps.ema = 0.9).weights > plain.weights);
+        assert!(of(&|c| c.steps.cache_mib = 0).examples < plain.examples);
+        let advice = plain.advice(plain.total() - 1, "pretrain.steps").unwrap();
+        assert!(advice.contains("pretrain.steps.micro_batch=7"), "{advice}");
     }
 }
