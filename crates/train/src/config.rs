@@ -2,6 +2,7 @@
 
 use mmpipe_eval::attention;
 use mmpipe_models::align::FusionKind;
+use mmpipe_models::encoder;
 use serde::{Deserialize, Serialize};
 
 use crate::stage::{StepConfig, at_least_one, in_range};
@@ -86,6 +87,15 @@ pub enum Size {
     Tiny,
     /// The paper's: 12 blocks of width 200.
     Base,
+}
+
+impl From<Size> for encoder::Size {
+    fn from(size: Size) -> Self {
+        match size {
+            Size::Tiny => Self::Tiny,
+            Size::Base => Self::Base,
+        }
+    }
 }
 
 /// Where the band-power baseline takes mean and spread of its features from.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use candle_core::Tensor;
-use mmpipe_models::encoder::PATCH;
+use mmpipe_models::encoder::{EncoderConfig, PATCH};
 use mmpipe_models::{Model, Params};
 
 use crate::Result;
@@ -13,7 +13,6 @@ use crate::control::Control;
 use crate::data::{ASKING, ChannelPlan, Features, Labels, Load, LoadedBatch, Plan};
 use crate::init::load_encoder;
 use crate::loss::{argmax, cross_entropy, total_weight};
-use crate::mindmix;
 use crate::progress::Progress;
 use crate::source::Fold;
 use crate::spec::Spec;
@@ -77,7 +76,7 @@ fn demand(job: &Job<'_>, channels: &ChannelPlan, objective: &Supervised<'_>) -> 
         0 => cfg.batch,
         parts => parts.min(cfg.batch),
     };
-    let encoder = mindmix::encoder(cfg);
+    let encoder = EncoderConfig::new(cfg.size.into());
     let of = |tokens: usize| rows as u64 * tokens as u64;
     MemoryEstimate {
         weights: memory::weights(objective.params().count(), cfg.ema),

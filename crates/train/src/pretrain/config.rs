@@ -8,7 +8,6 @@ use mmpipe_models::pretrain::{
 use serde::{Deserialize, Serialize};
 
 use crate::config::Size;
-use crate::mindmix::size;
 use crate::stage::{StepConfig, at_least_one, in_range};
 use crate::{Error, Result};
 
@@ -195,7 +194,7 @@ impl PretrainConfig {
     }
 
     pub(super) fn joint(&self) -> JointConfig {
-        let base = JointConfig::new(size(self.size));
+        let base = JointConfig::new(self.size.into());
         JointConfig {
             encoder: self.encoder(base.encoder),
             decoder_depth: self.decoder_depth,
@@ -208,7 +207,7 @@ impl PretrainConfig {
     }
 
     pub(super) fn tokeniser(&self) -> TokeniserConfig {
-        let base = TokeniserConfig::new(size(self.size));
+        let base = TokeniserConfig::new(self.size.into());
         TokeniserConfig {
             encoder: self.encoder(base.encoder),
             decoder_depth: self.decoder_depth,
@@ -218,7 +217,7 @@ impl PretrainConfig {
     }
 
     pub(super) fn masked(&self) -> MaskedConfig {
-        let base = MaskedConfig::new(size(self.size));
+        let base = MaskedConfig::new(self.size.into());
         MaskedConfig {
             encoder: self.encoder(base.encoder),
             codes: self.codes,
