@@ -118,8 +118,9 @@ pub struct TrainConfig {
     /// Size of the `mindmix` encoder, and with it of what hears and of the fusion module.
     pub size: Size,
     /// MindMix: weights that the encoder starts from, a safetensors or PyTorch file or a folder with
-    /// `model.safetensors` (stage 1, LaBraM, MindMix); absent = random weights. Read once, before
-    /// the first step.
+    /// `model.safetensors` (stages 1 and 2, LaBraM, MindMix); absent = random weights. Of stage 2 and
+    /// MindMix a model that hears takes sound encoder, projections, fusion and temperature too. Read
+    /// once, before the first step.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init: Option<String>,
     /// Most passes over the training examples.

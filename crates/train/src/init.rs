@@ -1,4 +1,5 @@
-//! Weights to start from: the encoder of another run or of a published file.
+//! Weights to start from: the encoder of another run or of a published file, and with it whatever else
+//! of stage 2 the network has.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,15 @@ use crate::{Error, Result};
 const ENCODER: &str = "eeg_model.model.";
 /// Prefix of the projection behind it.
 const PROJECTION: &str = "eeg_proj.";
+/// What stage 2 has beside the two: its names begin with one of these.
+const STAGE_2: [&str; 4] = [
+    "audio_model.",
+    "audio_proj.",
+    "fusion_module.",
+    "logit_scale",
+];
+/// Names that a note tells of a kind; the others are counted.
+const TOLD: usize = 6;
 /// File of weights in a folder.
 const MODEL: &str = "model.safetensors";
 
@@ -29,9 +39,10 @@ pub fn init_file(path: &Path, fold: i32) -> PathBuf {
     }
 }
 
-/// Loads the encoder (and the projection, where there is one) of `init` into `params`, by name: a
-/// safetensors or PyTorch file, or a folder as [`init_file`] reads it. Gives notes: how many tensors
-/// were taken, which variables found none and keep their random start, what was left in the file.
+/// Loads the encoder of `init` into `params`, by name, and with it the projection and what else of
+/// stage 2 file and network share: a safetensors or PyTorch file, or a folder as [`init_file`] reads
+/// it. Gives notes: how many tensors were taken, which variables found none and keep their random
+/// start, what was left in the file.
 ///
 /// # Errors
 /// [`Error::Checkpoint`] for a file that is no encoder's, for shapes that do not fit, and for an
@@ -45,18 +56,30 @@ pub(crate) fn load_encoder(init: &str, fold: i32, params: &Params) -> Result<Vec
         e => wrong(e.to_string()),
     })?;
     let part = encoder_part(&tensors).map_err(|e| wrong(e.to_string()))?;
-    let mut given = HashMap::with_capacity(part.encoder.len() + part.projection.len());
+    let mut given = HashMap::with_capacity(tensors.len());
     for (prefix, tensors) in [(ENCODER, part.encoder), (PROJECTION, part.projection)] {
-        given.extend(
-            tensors
-                .into_iter()
-                .map(|(n, t)| (format!("{prefix}{n}"), t)),
-        );
+        let behind = |(n, t)| (format!("{prefix}{n}"), t);
+        given.extend(tensors.into_iter().map(behind));
     }
-    let mut unknown: Vec<&String> = given.keys().filter(|n| params.get(n).is_none()).collect();
-    unknown.sort();
-    // A table of electrodes may stay behind, a layer may not.
-    if let Some(layer) = unknown.iter().find(|n| !n.ends_with("pos_embed")) {
+    let hears = params.iter().any(|p| of_stage_2(&p.name));
+    // Others than stage 2 write a `logit_scale` too.
+    let from_2 = part.left.iter().any(|n| n.contains("audio_proj."));
+    let mut left = 0;
+    for name in &part.left {
+        let own = name.strip_prefix("module.").unwrap_or(name);
+        match tensors.get(name) {
+            Some(t) if hears && from_2 && of_stage_2(own) => {
+                given.insert(own.to_owned(), t.clone());
+            }
+            _ => left += 1,
+        }
+    }
+    let mut unknown: Vec<&str> = given.keys().map(String::as_str).collect();
+    unknown.retain(|n| params.get(n).is_none());
+    unknown.sort_unstable();
+    // A table of electrodes or another form of fusion may stay behind, a layer may not.
+    let layer = |n: &&&str| !n.ends_with("pos_embed") && !of_stage_2(n);
+    if let Some(layer) = unknown.iter().find(layer) {
         return Err(wrong(format!(
             "holds {layer}, which the encoder to be trained lacks; set `train.size` to the size of these weights"
         )));
@@ -72,7 +95,8 @@ pub(crate) fn load_encoder(init: &str, fold: i32, params: &Params) -> Result<Vec
     let fresh: Vec<&str> = params
         .iter()
         .map(|p| p.name.as_str())
-        .filter(|n| n.starts_with(ENCODER) && !given.contains_key(*n))
+        .filter(|n| n.starts_with(ENCODER) || of_stage_2(n))
+        .filter(|n| !given.contains_key(*n))
         .collect();
     if let Some(block) = fresh.iter().find(|n| n.ends_with("qkv.weight")) {
         return Err(wrong(format!(
@@ -87,20 +111,30 @@ pub(crate) fn load_encoder(init: &str, fold: i32, params: &Params) -> Result<Vec
     );
     for (what, names) in [
         ("not found and started anew", &fresh),
-        (
-            "in the file but not in this encoder",
-            &unknown.iter().map(|n| n.as_str()).collect(),
-        ),
+        ("in the file but not in this network", &unknown),
     ] {
         if !names.is_empty() {
-            note.push_str(&format!("; {what}: {}", names.join(", ")));
+            note.push_str(&format!("; {what}: {}", few(names)));
         }
     }
-    if !part.left.is_empty() {
+    if left > 0 {
         note.push_str(&format!(
-            "; {} tensors of the file are no part of the encoder",
-            part.left.len()
+            "; {left} tensors of the file are no part of what is trained"
         ));
     }
     Ok(vec![note])
+}
+
+/// Whether stage 2 trains it beside the EEG encoder and its projection.
+fn of_stage_2(name: &str) -> bool {
+    STAGE_2.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Names, the first of many.
+fn few(names: &[&str]) -> String {
+    let shown: Vec<&str> = names.iter().copied().take(TOLD).collect();
+    match names.len() - shown.len() {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
 }

@@ -8,6 +8,7 @@
 //! whatever the number of prefetch threads, the cache, or how often the run was stopped and
 //! continued.
 
+mod align;
 mod ask;
 mod baseline;
 mod config;
@@ -30,13 +31,14 @@ mod stage;
 mod store;
 mod trainer;
 
+pub use align::{AlignConfig, AlignReport, align};
 pub use config::{Audio, ClassWeights, ModelKind, Select, Size, Standardise, Task, TrainConfig};
 pub use control::Control;
 pub use error::{Error, Result};
 pub use fit::{fit, predict};
 pub use init::init_file;
 pub use mmpipe_eval::result::Prediction;
-pub use mmpipe_models::align::FusionKind;
+pub use mmpipe_models::align::{FusionKind, Pairs};
 pub use optim::AdamW;
 pub use pretrain::{
     PhaseReport, PretrainConfig, PretrainObjective, PretrainReport, hold_out, pretrain,

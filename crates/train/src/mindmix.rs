@@ -1,70 +1,104 @@
 //! Shapes of the MindMix networks from the settings, the same for every stage and model, so that the
 //! weights of one stage fit the next.
 
-use mmpipe_models::align::{AlignConfig, FusionConfig};
+use mmpipe_models::align::{AlignConfig, FusionConfig, FusionKind};
 use mmpipe_models::audio::{AudioConfig, MelConfig};
 use mmpipe_models::encoder::{self, EncoderConfig};
 
 use crate::config::{Audio, Size, TrainConfig};
+use crate::data::FeatureKind;
 
-/// The named size.
-pub(crate) fn size(size: Size) -> encoder::Size {
-    match size {
-        Size::Tiny => encoder::Size::Tiny,
-        Size::Base => encoder::Size::Base,
+/// What decides the shape; see the fields of the same names in [`TrainConfig`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    pub(crate) size: Size,
+    pub(crate) spatial: bool,
+    pub(crate) drop_path: Option<f64>,
+    pub(crate) dropout: Option<f64>,
+    pub(crate) fusion: FusionKind,
+    pub(crate) audio: Audio,
+}
+
+impl From<&TrainConfig> for Shape {
+    fn from(c: &TrainConfig) -> Self {
+        Self {
+            size: c.size,
+            spatial: c.spatial,
+            drop_path: c.drop_path,
+            dropout: c.dropout,
+            fusion: c.fusion,
+            audio: c.audio,
+        }
     }
 }
 
-/// The EEG encoder.
-pub(crate) fn encoder(cfg: &TrainConfig) -> EncoderConfig {
-    let c = EncoderConfig::new(size(cfg.size));
-    EncoderConfig {
-        spatial_embedding: cfg.spatial,
-        drop_path: cfg.drop_path.map_or(c.drop_path, |d| d as f32),
-        ..c
+impl Shape {
+    /// The named size.
+    pub(crate) fn named(&self) -> encoder::Size {
+        match self.size {
+            Size::Tiny => encoder::Size::Tiny,
+            Size::Base => encoder::Size::Base,
+        }
     }
-}
 
-/// The log-mel encoder: its own shape beside `base`, a small one beside `tiny`.
-pub(crate) fn mel(size: Size) -> MelConfig {
-    match size {
-        Size::Base => MelConfig::default(),
-        Size::Tiny => MelConfig {
-            bands: 24,
-            width: 64,
-            layers: 1,
-            ..MelConfig::default()
-        },
+    /// The EEG encoder.
+    pub(crate) fn encoder(&self) -> EncoderConfig {
+        let c = EncoderConfig::new(self.named());
+        EncoderConfig {
+            spatial_embedding: self.spatial,
+            drop_path: self.drop_path.map_or(c.drop_path, |d| d as f32),
+            ..c
+        }
     }
-}
 
-/// Both encoders and the fusion module. What kind of sound a sound is, no data set says by a code of
-/// ours, so there are no maps by kind.
-pub(crate) fn aligner(cfg: &TrainConfig) -> AlignConfig {
-    let base = AlignConfig::new(size(cfg.size));
-    let fusion = FusionConfig::new(cfg.fusion);
-    let fusion = match cfg.size {
-        Size::Base => fusion,
-        Size::Tiny => FusionConfig {
-            width: 64,
-            hidden: 128,
-            rank: 32,
-            ..fusion
-        },
-    };
-    let dropout = cfg.dropout.map(|d| d as f32);
-    let mut mel = mel(cfg.size);
-    mel.dropout = dropout.unwrap_or(mel.dropout);
-    AlignConfig {
-        eeg: encoder(cfg),
-        audio: match cfg.audio {
-            Audio::Mel => AudioConfig::Mel(mel),
-        },
-        fusion: FusionConfig {
-            type_aligner: false,
-            dropout: dropout.unwrap_or(fusion.dropout),
-            ..fusion
-        },
-        ..base
+    /// The log-mel encoder: its own shape beside `base`, a small one beside `tiny`.
+    fn mel(&self) -> MelConfig {
+        let c = match self.size {
+            Size::Base => MelConfig::default(),
+            Size::Tiny => MelConfig {
+                bands: 24,
+                width: 64,
+                layers: 1,
+                ..MelConfig::default()
+            },
+        };
+        MelConfig {
+            dropout: self.dropout.map_or(c.dropout, |d| d as f32),
+            ..c
+        }
+    }
+
+    /// What the sound encoder reads.
+    pub(crate) fn features(&self) -> FeatureKind {
+        match self.audio {
+            Audio::Mel => FeatureKind::EegAndMel(self.mel().bands),
+        }
+    }
+
+    /// Both encoders and the fusion module, with honest pairs. What kind of sound a sound is, no data
+    /// set says by a code of ours, so there are no maps by kind.
+    pub(crate) fn aligner(&self) -> AlignConfig {
+        let fusion = FusionConfig::new(self.fusion);
+        let fusion = match self.size {
+            Size::Base => fusion,
+            Size::Tiny => FusionConfig {
+                width: 64,
+                hidden: 128,
+                rank: 32,
+                ..fusion
+            },
+        };
+        AlignConfig {
+            eeg: self.encoder(),
+            audio: match self.audio {
+                Audio::Mel => AudioConfig::Mel(self.mel()),
+            },
+            fusion: FusionConfig {
+                type_aligner: false,
+                dropout: self.dropout.map_or(fusion.dropout, |d| d as f32),
+                ..fusion
+            },
+            ..AlignConfig::new(self.named())
+        }
     }
 }

@@ -6,9 +6,9 @@ use mmpipe_models::align::{Matcher, PrototypeClassifier};
 use mmpipe_models::encoder::{Classifier, ClassifierConfig, electrodes};
 use mmpipe_models::{Model, Params, aadnet, eegnet};
 
-use crate::config::{Audio, ModelKind, Task, TrainConfig};
+use crate::config::{ModelKind, Task, TrainConfig};
 use crate::data::{ChannelPlan, FeatureKind, common_channels};
-use crate::mindmix;
+use crate::mindmix::Shape;
 use crate::source::{Fold, Source};
 use crate::{Error, Result};
 
@@ -90,12 +90,10 @@ impl Spec {
 
     /// What the model reads.
     pub(crate) fn features(cfg: &TrainConfig) -> FeatureKind {
-        match (cfg.task(), cfg.model, cfg.audio) {
-            (Task::Classification, ..) => FeatureKind::Eeg,
-            (Task::Matching, ModelKind::MindmixAv, Audio::Mel) => {
-                FeatureKind::EegAndMel(mindmix::mel(cfg.size).bands)
-            }
-            (Task::Matching, ..) => FeatureKind::EegAndEnvelopes(cfg.envelope_sfreq),
+        match (cfg.task(), cfg.model) {
+            (Task::Classification, _) => FeatureKind::Eeg,
+            (Task::Matching, ModelKind::MindmixAv) => Shape::from(cfg).features(),
+            (Task::Matching, _) => FeatureKind::EegAndEnvelopes(cfg.envelope_sfreq),
         }
     }
 
@@ -142,18 +140,21 @@ impl Spec {
                 Ok(Box::new(eegnet::EegNet::new(&c, params)?))
             }
             ModelKind::Mindmix => {
-                let mut c = ClassifierConfig::new(mindmix::size(cfg.size), self.classes.len());
-                c.encoder = mindmix::encoder(cfg);
+                let shape = Shape::from(cfg);
+                let mut c = ClassifierConfig::new(shape.named(), self.classes.len());
+                c.encoder = shape.encoder();
                 c.projection_dropout = dropout.unwrap_or(c.projection_dropout);
                 c.head_dropout = dropout.unwrap_or(c.head_dropout);
                 Ok(Box::new(Classifier::new(&c, params)?))
             }
-            ModelKind::MindmixAv => Ok(Box::new(Matcher::new(&mindmix::aligner(cfg), params)?)),
-            ModelKind::MindmixPrototype => Ok(Box::new(PrototypeClassifier::new(
-                &mindmix::aligner(cfg),
-                self.classes.len(),
-                params,
-            )?)),
+            ModelKind::MindmixAv => {
+                let config = Shape::from(cfg).aligner();
+                Ok(Box::new(Matcher::new(&config, params)?))
+            }
+            ModelKind::MindmixPrototype => {
+                let (config, n) = (Shape::from(cfg).aligner(), self.classes.len());
+                Ok(Box::new(PrototypeClassifier::new(&config, n, params)?))
+            }
             ModelKind::Aadnet => {
                 let mut c = aadnet::AadNetConfig::new(channels);
                 c.candidates = self.candidates;

@@ -14,6 +14,10 @@ const COSINE_EPS: f64 = 1e-12;
 /// Largest scale: exp(ln 100), CLIP's limit (Radford et al. 2021).
 pub const MAX_LOGIT_SCALE: f64 = 4.605_170_185_988_092;
 
+/// Pairs that are fused at once. What a chunk holds in memory is a few times its pairs; all pairs of
+/// 64 epochs at once.
+pub(super) const CHUNK: usize = 4096;
+
 /// The learnable temperature: logits are cosines times exp(`logit_scale`).
 #[derive(Debug, Clone)]
 pub struct Temperature {
@@ -193,8 +197,6 @@ pub fn logits(
             expected: format!("{b} vectors, ids and types, one an epoch"),
         });
     }
-    // What a chunk holds in memory is a few times its pairs; all pairs of 64 epochs at once.
-    const CHUNK: usize = 4096;
     let mut cosines = match pairs {
         Pairs::Crossed => crossed(fusion, eeg, &sounds.audio, &sounds.types, CHUNK, mode)?,
         Pairs::Diagonal => {

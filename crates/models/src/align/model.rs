@@ -1,11 +1,13 @@
 //! The whole of stage 2: both encoders, both projections, fusion and temperature. Variable names
 //! equal the released checkpoint's.
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::config::{FusionConfig, FusionKind, Pairs};
-use super::contrast::{Sounds, Temperature, info_nce, logits, own_candidates};
+use super::contrast::{
+    CHUNK, Logits, Sounds, Temperature, crossed, info_nce, logits, own_candidates,
+};
 use super::fusion::Fusion;
 use super::score;
 use super::tasks::Prototypes;
@@ -150,9 +152,35 @@ impl Aligner {
     /// # Errors
     /// [`Error::Shape`] when counts do not fit.
     pub fn loss(&self, eeg: &Tensor, sounds: &Sounds, mode: Mode) -> Result<Tensor> {
-        let c = &self.config;
-        let scores = logits(&self.fusion, eeg, sounds, c.pairs, &self.temperature, mode)?;
-        info_nce(&scores, c.symmetric)
+        info_nce(&self.logits(eeg, sounds, mode)?, self.config.symmetric)
+    }
+
+    /// What [`Aligner::loss`] contrasts: the logits of every EEG with every sound of the batch.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when counts do not fit.
+    pub fn logits(&self, eeg: &Tensor, sounds: &Sounds, mode: Mode) -> Result<Logits> {
+        let pairs = self.config.pairs;
+        logits(&self.fusion, eeg, sounds, pairs, &self.temperature, mode)
+    }
+
+    /// Logits [N, M] of every EEG [N, width] with every sound [M, width], one type a sound, each pair
+    /// scored by itself whatever the configuration's pairs are.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when counts do not fit.
+    pub fn crossed_logits(&self, eeg: &Tensor, audio: &Tensor, types: &[u32]) -> Result<Tensor> {
+        let cosines = crossed(&self.fusion, eeg, audio, types, CHUNK, Mode::Eval)?;
+        Ok(cosines.broadcast_mul(&self.temperature.factor()?)?)
+    }
+
+    /// The temperature's factor: what cosines are multiplied by.
+    ///
+    /// # Errors
+    /// Those of the tensor library.
+    pub fn scale(&self) -> Result<f64> {
+        let factor = self.temperature.factor()?.to_dtype(DType::F64)?;
+        Ok(factor.to_scalar()?)
     }
 
     /// Logits [B, K] of each EEG with its own candidates [B, K, width]: cosines of [`score::candidate`]
@@ -204,11 +232,7 @@ impl Aligner {
         types: &[u32],
         attended: &[usize],
     ) -> Result<Tensor> {
-        let factor: f64 = self
-            .temperature
-            .factor()?
-            .to_dtype(candle_core::DType::F64)?
-            .to_scalar()?;
+        let factor = self.scale()?;
         score::paper(&self.fusion, eeg, candidates, types, attended, factor)
     }
 

@@ -3,7 +3,7 @@
 
 use candle_core::Tensor;
 
-use super::contrast::{Temperature, crossed};
+use super::contrast::{CHUNK, Temperature, crossed};
 use super::fusion::Fusion;
 use super::types::UNKNOWN_TYPE;
 use crate::encoder::Head;
@@ -11,9 +11,6 @@ use crate::error::{Error, Result};
 use crate::layers::Projection;
 use crate::model::Mode;
 use crate::params::{Init, Params};
-
-/// Pairs of EEG and prototype that are fused at once.
-const CHUNK: usize = 4096;
 
 /// One learned vector a class in the place of a sound (`multimodal_prototype`).
 ///

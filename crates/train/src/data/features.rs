@@ -36,7 +36,7 @@ pub(crate) struct Features<'a> {
     pub(crate) source: &'a dyn Source,
     kind: FeatureKind,
     eeg: Cache<usize, [f32]>,
-    sounds: Arc<Cache<Sound, [f32]>>,
+    heard: Arc<Cache<Sound, [f32]>>,
 }
 
 /// What comes of a sound is known by the sound where the source tells, else by its place.
@@ -58,7 +58,7 @@ impl<'a> Features<'a> {
             source,
             kind,
             eeg: Cache::new(budget - sounds),
-            sounds: Arc::new(Cache::new(sounds)),
+            heard: Arc::new(Cache::new(sounds)),
         }
     }
 
@@ -69,7 +69,7 @@ impl<'a> Features<'a> {
             source,
             kind: self.kind,
             eeg: Cache::new(0),
-            sounds: self.sounds.clone(),
+            heard: self.heard.clone(),
         }
     }
 
@@ -128,7 +128,7 @@ impl<'a> Features<'a> {
             .source
             .candidate_key(i, k)
             .map_or(Sound::Place(i, k), Sound::Key);
-        self.sounds.get_or(key, size, || match self.kind {
+        self.heard.get_or(key, size, || match self.kind {
             FeatureKind::Eeg => Ok(Vec::new().into()),
             FeatureKind::EegAndEnvelopes(rate) => self.read_envelope(i, k, rate),
             FeatureKind::EegAndMel(bands) => self.read_mel(i, k, bands),
@@ -144,17 +144,23 @@ impl<'a> Features<'a> {
         k: usize,
     ) -> Result<Batch> {
         let n = eeg.dim(0)?;
+        let sounds = |shape: &[usize]| self.sounds(sounds, shape);
         Ok(match self.kind {
             FeatureKind::Eeg => Batch::eeg(eeg, names),
-            FeatureKind::EegAndEnvelopes(_) => {
-                let shape = (n, k, self.n_times()?);
-                Batch::with_envelopes(eeg, names, Tensor::from_vec(sounds, shape, &Device::Cpu)?)
-            }
-            FeatureKind::EegAndMel(bands) => {
-                let shape = (n, k, bands, mel_frames(self.samples()));
-                Batch::with_sounds(eeg, names, Tensor::from_vec(sounds, shape, &Device::Cpu)?)
-            }
+            FeatureKind::EegAndEnvelopes(_) => Batch::with_envelopes(eeg, names, sounds(&[n, k])?),
+            FeatureKind::EegAndMel(_) => Batch::with_sounds(eeg, names, sounds(&[n, k])?),
         })
+    }
+
+    /// What [`Features::sound`] gave of `count` sounds as a tensor [`count`..., one sound's shape].
+    pub(crate) fn sounds(&self, values: Vec<f32>, count: &[usize]) -> Result<Tensor> {
+        let one = match self.kind {
+            FeatureKind::Eeg => vec![0],
+            FeatureKind::EegAndEnvelopes(_) => vec![self.n_times()?],
+            FeatureKind::EegAndMel(bands) => vec![bands, mel_frames(self.samples())],
+        };
+        let shape = [count, &one].concat();
+        Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
     }
 
     /// Samples of a sound as long as an epoch.

@@ -125,7 +125,7 @@ pub fn pretrain(
 }
 
 /// Whether the epochs are patches of a second, and notes on roles that are empty.
-fn fitting(source: &dyn Source, fold: &Fold) -> Result<Vec<String>> {
+pub(crate) fn fitting(source: &dyn Source, fold: &Fold) -> Result<Vec<String>> {
     let (n, sfreq) = (source.n_times(), source.sfreq());
     if n == 0 || n % PATCH != 0 || n / PATCH > MAX_PATCHES {
         return Err(Error::Data(format!(

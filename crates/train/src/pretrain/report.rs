@@ -13,7 +13,7 @@ use crate::{Error, Result};
 /// What came out of one phase.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PhaseReport {
-    /// `joint`, `tokeniser` or `masked`.
+    /// `joint`, `tokeniser` or `masked`; stage 2: `align`.
     pub phase: String,
     /// Trainable numbers of its network.
     pub parameters: u64,
@@ -37,7 +37,7 @@ pub struct PhaseReport {
 }
 
 impl PhaseReport {
-    pub(super) fn of<A>(phase: &str, state: State<A>, parameters: u64, seconds: f64) -> Self {
+    pub(crate) fn of<A>(phase: &str, state: State<A>, parameters: u64, seconds: f64) -> Self {
         let best = state.best.as_ref();
         Self {
             phase: phase.to_owned(),
@@ -55,7 +55,7 @@ impl PhaseReport {
 
     /// Stores the report of a phase that was worked on; gives the stored one of a phase that was
     /// done before.
-    pub(super) fn write_or_read(self, dir: &Path, worked: bool) -> Result<Self> {
+    pub(crate) fn write_or_read(self, dir: &Path, worked: bool) -> Result<Self> {
         write_or_read(self, &dir.join("phase.json"), worked)
     }
 }

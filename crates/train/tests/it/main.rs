@@ -1,5 +1,6 @@
 //! The trainer through its public door: what is learnt, what is not, and what survives a stop.
 
+mod align;
 mod baseline;
 mod classify;
 mod controls;

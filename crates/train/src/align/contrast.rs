@@ -1,0 +1,175 @@
+//! The contrast of EEG with the sounds of a batch as an objective of the loop.
+
+use candle_core::Tensor;
+use mmpipe_models::align::{Aligner, Sounds, UNKNOWN_TYPE, info_nce};
+use mmpipe_models::{Batch, Mode, Params};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::config::AlignConfig;
+use super::honest;
+use crate::Result;
+use crate::data::{ChannelPlan, Features};
+use crate::init::load_encoder;
+use crate::loss::argmax;
+use crate::stage::{Draws, Loss, Named, Objective, Validation};
+
+/// Examples with the sound that was attended.
+pub(super) struct Pairs {
+    /// EEG, one group a montage; rows follow each other across groups.
+    pub(super) groups: Vec<Batch>,
+    /// Per row: the example.
+    pub(super) examples: Vec<usize>,
+    /// Of each row what the sound encoder reads [rows, ...].
+    pub(super) sounds: Tensor,
+    /// Of each row what makes two sounds the same: their content.
+    pub(super) ids: Vec<u64>,
+}
+
+/// The objective.
+pub(super) struct Contrast<'a> {
+    pub(super) net: Aligner,
+    pub(super) features: &'a Features<'a>,
+    pub(super) channels: &'a ChannelPlan,
+    pub(super) cfg: &'a AlignConfig,
+    /// Which weights of `init` a fold starts from.
+    pub(super) fold: i32,
+}
+
+impl Contrast<'_> {
+    /// EEG and attended sounds of `examples`, montage by montage.
+    pub(super) fn pairs(&self, examples: &[usize]) -> Result<Pairs> {
+        let source = self.features.source;
+        let n_times = self.features.n_times()?;
+        let mut montages: Vec<usize> = Vec::new();
+        for i in examples {
+            let m = source.meta(*i).montage;
+            if !montages.contains(&m) {
+                montages.push(m);
+            }
+        }
+        let mut out = Vec::with_capacity(examples.len());
+        let mut groups = Vec::with_capacity(montages.len());
+        let (mut sounds, mut ids) = (Vec::new(), Vec::with_capacity(examples.len()));
+        for m in montages {
+            let members: Vec<usize> = examples
+                .iter()
+                .copied()
+                .filter(|i| source.meta(*i).montage == m)
+                .collect();
+            let names = self.channels.names(m);
+            let mut eeg = Vec::with_capacity(members.len() * names.len() * n_times);
+            for &i in &members {
+                let all = self.features.eeg(i)?;
+                self.channels.append(m, &all, n_times, &mut eeg);
+                let sound = self.features.sound(i, 0)?;
+                ids.push(content(&sound));
+                sounds.extend_from_slice(&sound);
+            }
+            let shape = (members.len(), names.len(), n_times);
+            let eeg = Tensor::from_vec(eeg, shape, &candle_core::Device::Cpu)?;
+            groups.push(Batch::eeg(eeg, names));
+            out.extend(members);
+        }
+        Ok(Pairs {
+            groups,
+            sounds: self.features.sounds(sounds, &[out.len()])?,
+            examples: out,
+            ids,
+        })
+    }
+
+    /// Projected EEG of the rows, each group with a mode of its own.
+    pub(super) fn eeg(&self, pairs: &Pairs, mut mode: impl FnMut() -> Mode) -> Result<Tensor> {
+        let mut parts = Vec::with_capacity(pairs.groups.len());
+        for group in &pairs.groups {
+            let of = (&group.eeg, &group.ch_names[..]);
+            parts.push(self.net.embed_eeg(&[of], mode())?);
+        }
+        Ok(match parts.as_slice() {
+            [one] => one.clone(),
+            many => Tensor::cat(many, 0)?,
+        })
+    }
+}
+
+/// What a sound is known by: equal content is the same sound, whoever named it.
+pub(super) fn content(sound: &[f32]) -> u64 {
+    let bytes: Vec<u8> = sound.iter().flat_map(|x| x.to_le_bytes()).collect();
+    xxh3_64(&bytes)
+}
+
+impl Objective for Contrast<'_> {
+    type Batch = Pairs;
+    type Part = ();
+
+    fn params(&self) -> &Params {
+        self.net.params()
+    }
+
+    fn load(&self, examples: &[usize], _: u64) -> Result<Pairs> {
+        self.pairs(examples)
+    }
+
+    /// Always whole: every sound of the batch is told from every other.
+    fn cut(&self, _: &Pairs, _: usize) -> Result<Vec<()>> {
+        Ok(vec![()])
+    }
+
+    fn loss(&self, batch: &Pairs, _: &(), draws: &mut Draws) -> Result<Loss> {
+        let eeg = self.eeg(batch, || draws.mode().0)?;
+        let mode = draws.mode().0;
+        let sounds = Sounds {
+            audio: self.net.embed_audio(&batch.sounds, mode)?,
+            types: vec![UNKNOWN_TYPE; batch.ids.len()],
+            ids: batch.ids.clone(),
+            others: None,
+        };
+        let logits = self.net.logits(&eeg, &sounds, draws.mode().0)?;
+        let value = info_nce(&logits, self.cfg.symmetric)?;
+        let rows = logits.logits.detach().to_vec2::<f32>()?;
+        let n = rows.len();
+        let right = rows
+            .iter()
+            .enumerate()
+            .filter(|(i, row)| {
+                let same = |j: usize| logits.same.get(i * n + j) == Some(&true);
+                let told: Vec<f32> = row
+                    .iter()
+                    .enumerate()
+                    .map(|(j, s)| if same(j) { f32::NEG_INFINITY } else { *s })
+                    .collect();
+                argmax(&told) == *i
+            })
+            .count();
+        Ok(Loss {
+            value,
+            named: vec![
+                Named {
+                    name: "accuracy",
+                    sum: right as f64,
+                    weight: n as f64,
+                },
+                Named::mean("logit_factor", self.net.scale()?, n as f64),
+            ],
+        })
+    }
+
+    fn ignorance(&self) -> f64 {
+        (self.cfg.steps.batch as f64).ln()
+    }
+
+    fn validate(&self, examples: &[usize]) -> Result<Option<Validation>> {
+        honest::validate(self, examples)
+    }
+
+    fn begin(&self, _: &[usize]) -> Result<Vec<String>> {
+        match &self.cfg.init {
+            Some(init) => load_encoder(init, self.fold, self.params()),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn constrain(&self) -> Result<()> {
+        Ok(self.net.constrain()?)
+    }
+}
