@@ -1,6 +1,7 @@
 //! End-to-end tests through the binary, in one program so that it links once.
 
 mod agrees;
+mod align;
 mod archives;
 mod arrays;
 mod bad_input;

@@ -248,6 +248,8 @@ pub(crate) struct AuditArgs {
 pub(crate) enum Stage {
     /// The EEG encoder on EEG without labels (stage 1)
     Pretrain,
+    /// EEG with the sounds that were attended, in one space (stage 2)
+    Align,
     /// Supervised training on a split
     Finetune,
 }
@@ -258,7 +260,7 @@ pub(crate) struct TrainArgs {
     /// Stage to run [default: the next one that the lake supports]
     #[arg(long, value_enum)]
     pub(crate) stage: Option<Stage>,
-    /// Data set to train on [default: the split's]; pretrain takes several (repeatable)
+    /// Data set to train on [default: the split's]; pretrain and align take several (repeatable)
     #[arg(long, value_name = "NAME")]
     pub(crate) dataset: Vec<String>,
     /// Split to train on [default: the only one there is]
@@ -268,16 +270,16 @@ pub(crate) struct TrainArgs {
     /// the data set holds]
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: Option<String>,
-    /// finetune: start the encoder from a run of pretrain, or from a file or folder of weights
+    /// finetune, align: start from a run of an earlier stage, or from a file or folder of weights
     #[arg(long, value_name = "RUN|PATH")]
     pub(crate) init: Option<String>,
     /// pretrain: joint (the MindMix paper's) or labram (tokeniser, then masked codes)
     #[arg(long, value_name = "OBJECTIVE")]
     pub(crate) objective: Option<String>,
-    /// pretrain without a split: preprocessing recipe of the epochs [default: the only one there is]
+    /// pretrain, align without a split: recipe of the epochs [default: the only one there is]
     #[arg(long, value_name = "NAME")]
     pub(crate) recipe: Option<String>,
-    /// Name of the run [default: model-split, or pretrain-datasets]
+    /// Name of the run [default: model-split, or stage-datasets]
     #[arg(long, value_name = "RUN")]
     pub(crate) name: Option<String>,
     /// Continue this run exactly where it stopped

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use mmpipe_eval::result::RunSummary;
 use mmpipe_lake::Lake;
-use mmpipe_train::{Control, FitReport, PretrainConfig, TrainConfig};
+use mmpipe_train::{AlignConfig, Control, FitReport, PretrainConfig, TrainConfig};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// Version of `run.json`.
@@ -71,17 +71,47 @@ pub(crate) struct InitRecord {
     pub(crate) notes: Vec<String>,
 }
 
-/// Stage of the runs of [`PretrainRecord`].
+/// Stage 1.
 pub(crate) const PRETRAIN: &str = "pretrain";
+/// Stage 2.
+pub(crate) const ALIGN: &str = "align";
 
-/// What a run of stage 1 was asked to do.
+/// What a run of stage 1 or 2 is configured by. Each refuses the other's fields.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum EarlyConfig {
+    /// Stage 1
+    Pretrain(Box<PretrainConfig>),
+    /// Stage 2
+    Align(Box<AlignConfig>),
+}
+
+impl EarlyConfig {
+    /// Share of the subjects that is held out where no split gives roles.
+    pub(crate) fn val_share(&self) -> f64 {
+        match self {
+            EarlyConfig::Pretrain(c) => c.val_share,
+            EarlyConfig::Align(c) => c.val_share,
+        }
+    }
+
+    /// Seed of everything random.
+    pub(crate) fn seed(&self) -> u64 {
+        match self {
+            EarlyConfig::Pretrain(c) => c.steps.seed,
+            EarlyConfig::Align(c) => c.steps.seed,
+        }
+    }
+}
+
+/// What a run of stage 1 or 2 was asked to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct PretrainRecord {
     /// Version of this record
     pub(crate) format: u32,
     /// Name
     pub(crate) run: String,
-    /// [`PRETRAIN`]
+    /// [`PRETRAIN`] or [`ALIGN`]
     pub(crate) stage: String,
     /// Data sets, sorted
     pub(crate) datasets: Vec<String>,
@@ -95,7 +125,10 @@ pub(crate) struct PretrainRecord {
     /// split; without a split there is fold 0 alone, and the weights lie in the run's folder itself
     pub(crate) seen: BTreeMap<i32, Vec<(String, String)>>,
     /// The resolved configuration
-    pub(crate) config: PretrainConfig,
+    pub(crate) config: EarlyConfig,
+    /// Where the first weights come from, if they are not random
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) init: Option<InitRecord>,
     /// Digest of the epochs that the source holds
     pub(crate) data_digest: String,
     /// Version of the code
@@ -130,16 +163,16 @@ impl RunFolder {
         Ok(self.read::<Stage>("run.json")?.map(|s| s.stage))
     }
 
-    /// What a run of stage 1 was asked, if it exists.
+    /// What a run of stage 1 or 2 was asked, if it exists.
     pub(crate) fn pretrain_record(&self) -> Result<Option<PretrainRecord>> {
         match self.stage()? {
-            Some(stage) if stage == PRETRAIN => self.read("run.json"),
+            Some(stage) if stage == PRETRAIN || stage == ALIGN => self.read("run.json"),
             Some(stage) => bail!("{} holds a run of the stage {stage}", self.0.display()),
             None => Ok(None),
         }
     }
 
-    /// Stores what a run of stage 1 is asked.
+    /// Stores what a run of stage 1 or 2 is asked.
     pub(crate) fn write_pretrain_record(&self, record: &PretrainRecord) -> Result<()> {
         self.write("run.json", record)
     }
@@ -151,9 +184,11 @@ impl RunFolder {
 
     /// What was asked, if the run exists.
     pub(crate) fn record(&self) -> Result<Option<RunRecord>> {
-        if self.stage()?.is_some_and(|stage| stage == PRETRAIN) {
+        if let Some(stage) = self.stage()?
+            && (stage == PRETRAIN || stage == ALIGN)
+        {
             bail!(
-                "{} holds a run of stage 1, which answers no question; fine-tune from it with `mmpipe train --init`",
+                "{} holds a run of the stage {stage}, which answers no question; fine-tune from it with `mmpipe train --init`",
                 self.0.display()
             );
         }

@@ -15,6 +15,26 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 /// Roles whose sounds are candidates, the attended one first.
 const CANDIDATES: [&[&str]; 2] = [&["attended", "target"], &["unattended", "candidate"]];
 
+/// Which sounds an example has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sounds {
+    /// None
+    Unheard,
+    /// The attended one and its rivals; none where a trial lacks either
+    Rivals,
+    /// What was heard, and its rivals where it had some
+    Heard,
+}
+
+impl From<Task> for Sounds {
+    fn from(task: Task) -> Self {
+        match task {
+            Task::Matching => Sounds::Rivals,
+            Task::Classification => Sounds::Unheard,
+        }
+    }
+}
+
 /// Rate of the lake's sounds, Hz.
 const AUDIO_SFREQ: usize = 16_000;
 
@@ -39,7 +59,7 @@ impl LakeSource {
     pub(crate) async fn open(lake: &Lake, split: &Split, task: Task) -> Result<Self> {
         let ids = split.epoch_ids();
         let datasets = [split.dataset.clone()];
-        let mut source = Self::of(lake, &split.recipe, &ids, &datasets, task).await?;
+        let mut source = Self::of(lake, &split.recipe, &ids, &datasets, task.into()).await?;
         source.folds = folds(split, &source.by_id)?;
         Ok(source)
     }
@@ -50,7 +70,7 @@ impl LakeSource {
         recipe: &str,
         ids: &[u64],
         datasets: &[String],
-        task: Task,
+        sounds: Sounds,
     ) -> Result<Self> {
         let epochs = EpochStore::open_ids(lake, recipe, ids).await?;
         let audio = AudioStore::open(lake, recipe).await?;
@@ -78,9 +98,10 @@ impl LakeSource {
             if let (Some(label), Some(name)) = (m.label, &m.label_name) {
                 names.entry(label).or_insert_with(|| name.clone());
             }
-            let sounds = match task {
-                Task::Matching => candidates_of(&m.streams),
-                Task::Classification => Vec::new(),
+            let sounds = match sounds {
+                Sounds::Unheard => Vec::new(),
+                Sounds::Rivals => candidates_of(&m.streams),
+                Sounds::Heard => heard_of(&m.streams),
             };
             by_id.insert(m.epoch_id, i);
             metas.push(Meta {
@@ -198,6 +219,21 @@ fn candidates_of(streams: &[mmpipe_lake::StreamRef]) -> Vec<(String, i32)> {
         }
     }
     sounds
+}
+
+/// The sound that was attended, or the one that was heard, and its rivals; none where there is none.
+fn heard_of(streams: &[mmpipe_lake::StreamRef]) -> Vec<(String, i32)> {
+    let [attended, rivals] = CANDIDATES;
+    let role = |s: &mmpipe_lake::StreamRef, roles: &[&str]| roles.contains(&s.role.as_str());
+    let first = streams.iter().find(|s| role(s, attended));
+    let Some(first) = first.or_else(|| streams.iter().find(|s| s.role == "heard")) else {
+        return Vec::new();
+    };
+    let others = streams.iter().filter(|s| role(s, rivals));
+    std::iter::once(first)
+        .chain(others)
+        .map(|s| (s.stimulus_id.clone(), s.segment))
+        .collect()
 }
 
 fn folds(split: &Split, by_id: &HashMap<u64, usize>) -> Result<Vec<Fold>> {

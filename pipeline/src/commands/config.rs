@@ -3,7 +3,7 @@
 //! Also the one place where the layers are put together for training ([`resolve`]).
 
 use anyhow::{Context as _, Result, anyhow};
-use mmpipe_train::{ModelKind, PretrainConfig, TrainConfig};
+use mmpipe_train::{AlignConfig, ModelKind, PretrainConfig, TrainConfig};
 use serde::de::{IntoDeserializer, value::Error as ValueError};
 use serde_json::json;
 use toml::Table;
@@ -15,14 +15,16 @@ use crate::context::Context;
 use crate::render::{self, Table as TextTable};
 
 /// Settings that a model may leave to itself: absent in the defaults, settable all the same.
-const OPTIONAL_NUMBERS: [(&str, f64); 3] = [
+const OPTIONAL_NUMBERS: [(&str, f64); 5] = [
+    ("align.dropout", 0.1),
+    ("align.drop_path", 0.1),
     ("train.dropout", 0.5),
     ("train.drop_path", 0.1),
     ("pretrain.drop_path", 0.1),
 ];
 
 /// The same, words.
-const OPTIONAL_TEXTS: [&str; 2] = ["train.init", "pretrain.spectral_loss"];
+const OPTIONAL_TEXTS: [&str; 3] = ["align.init", "train.init", "pretrain.spectral_loss"];
 
 pub(crate) fn run(ctx: &Context, args: &ConfigArgs) -> Result<Status> {
     let ConfigAction::Show { origin, model, set } = &args.action;
@@ -71,7 +73,10 @@ fn layers(
     };
     let train = defaults(Table::try_from(TrainConfig::for_model(model)))?;
     let pretrain = defaults(Table::try_from(PretrainConfig::default()))?;
-    let mut layers = Layers::defaults("train", &train).and("pretrain", &pretrain);
+    let align = defaults(Table::try_from(AlignConfig::default()))?;
+    let mut layers = Layers::defaults("train", &train)
+        .and("pretrain", &pretrain)
+        .and("align", &align);
     for (key, example) in OPTIONAL_NUMBERS {
         layers.allow(key, toml::Value::Float(example));
     }
@@ -116,6 +121,21 @@ pub(crate) fn resolve_pretrain(
         .section("pretrain")
         .try_into()
         .context("the configuration of pre-training does not hold together")?;
+    config.check()?;
+    Ok(config)
+}
+
+/// As [`resolve`], of alignment.
+pub(crate) fn resolve_align(
+    ctx: &Context,
+    set: &[String],
+    flags: &[(&str, toml::Value)],
+) -> Result<AlignConfig> {
+    let layers = layers(ctx, ModelKind::MindmixAv, set, flags)?;
+    let config: AlignConfig = layers
+        .section("align")
+        .try_into()
+        .context("the configuration of alignment does not hold together")?;
     config.check()?;
     Ok(config)
 }

@@ -9,18 +9,19 @@ use mmpipe_splits::Split;
 use mmpipe_train::Source as _;
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::runs::{InitRecord, PRETRAIN, PretrainRecord, RunFolder};
+use crate::runs::{ALIGN, InitRecord, PRETRAIN, PretrainRecord, RunFolder};
 use crate::source::LakeSource;
 
 /// Subjects that a note names at most.
 const NAMED: usize = 5;
 
-/// A path, or the folder of a run of stage 1 of this lake; with it what the record of the new run
+/// A path, or the folder of a run of stage 1 or 2 of this lake; with it what the record of the new run
 /// must say. `folds` are those that will be trained.
 ///
 /// # Errors
-/// Nothing of that name; a run that learnt from the labels of the same data set.
-pub(super) async fn resolve(
+/// Nothing of that name; a run that learnt from the labels of the same data set, or aligned the test
+/// subjects' EEG with what they attended to outside this split.
+pub(super) fn resolve(
     lake: &Lake,
     from: &str,
     split: &Split,
@@ -51,7 +52,7 @@ pub(super) async fn resolve(
             "--init: there is no file or folder {from}, and no run of this name in the lake {}",
             lake.root().display()
         ),
-        Some(PRETRAIN) => {
+        Some(stage @ (PRETRAIN | ALIGN)) => {
             let Some(record) = folder.pretrain_record()? else {
                 bail!("--init: run `{from}` went away");
             };
@@ -63,7 +64,21 @@ pub(super) async fn resolve(
                     split.recipe
                 );
             }
-            seen(&record, split, source, folds)
+            let (met, mut notes) = seen(&record, split, source, folds);
+            // What stage 2 itself started from was seen too.
+            if let Some(before) = record.init.as_ref().and_then(|i| i.run.as_ref())
+                && let Some(before) = RunFolder::of(lake, before)?.pretrain_record()?
+            {
+                notes.extend(seen(&before, split, source, folds).1);
+            }
+            if stage == ALIGN && met && record.split.as_deref() != Some(split.name.as_str()) {
+                bail!(
+                    "--init: run `{from}` learnt what test subjects of the split `{}` attended to; align with --split {} first",
+                    split.name,
+                    split.name
+                );
+            }
+            notes
         }
         Some(_) => {
             let record = folder.record()?;
@@ -89,8 +104,59 @@ pub(super) async fn resolve(
     ))
 }
 
-/// What must be said of test subjects whose EEG pre-training saw.
-fn seen(record: &PretrainRecord, split: &Split, source: &LakeSource, folds: &[i32]) -> Vec<String> {
+/// As [`resolve`], for stage 2: what it starts from is tested nowhere, so nothing is refused that an
+/// earlier stage saw; who fine-tunes from it is told.
+pub(super) fn earlier(
+    lake: &Lake,
+    from: &str,
+    recipe: &str,
+    folds: &[i32],
+) -> Result<(String, InitRecord)> {
+    let path = Path::new(from);
+    let (path, run, notes) = if path.exists() {
+        let path = std::path::absolute(path).with_context(|| format!("the path {from}"))?;
+        let note = format!(
+            "started from {from}: whose EEG these weights were trained on is not known here"
+        );
+        (path, None, vec![note])
+    } else {
+        let record = match RunFolder::of(lake, from) {
+            Ok(folder) => folder.pretrain_record()?.map(|record| (folder, record)),
+            Err(_) => None,
+        };
+        let Some((folder, record)) = record else {
+            bail!(
+                "--init: there is no file or folder {from}, and no run of this name in the lake {}",
+                lake.root().display()
+            );
+        };
+        if record.stage != PRETRAIN || record.recipe != recipe {
+            bail!(
+                "--init: run `{from}` is of the stage {} on the recipe {}; expected {PRETRAIN} on {recipe}",
+                record.stage,
+                record.recipe
+            );
+        }
+        let root = std::path::absolute(folder.path()).context("the path of the lake")?;
+        let note = format!("started from the run {from}");
+        (root, Some(from.to_owned()), vec![note])
+    };
+    let files = digests(&path, folds)?;
+    let record = InitRecord { run, files, notes };
+    Ok((path.display().to_string(), record))
+}
+
+/// Whether an earlier stage saw EEG of test subjects, and what must be said of it.
+fn seen(
+    record: &PretrainRecord,
+    split: &Split,
+    source: &LakeSource,
+    folds: &[i32],
+) -> (bool, Vec<String>) {
+    let how = match record.stage.as_str() {
+        ALIGN => "aligned with sounds",
+        _ => "pre-trained without labels",
+    };
     let mut tested: BTreeSet<(String, String)> = BTreeSet::new();
     let mut met: BTreeSet<(String, String)> = BTreeSet::new();
     for fold in source.folds().iter().filter(|f| folds.contains(&f.fold)) {
@@ -108,17 +174,18 @@ fn seen(record: &PretrainRecord, split: &Split, source: &LakeSource, folds: &[i3
         }
     }
     if met.is_empty() {
-        return vec![format!(
-            "pre-trained without labels by the run {}, which saw no EEG of the test subjects",
+        let note = format!(
+            "{how} by the run {}, which saw no EEG of the test subjects",
             record.run
-        )];
+        );
+        return (false, vec![note]);
     }
     let mut names: Vec<String> = met.iter().take(NAMED).map(|(_, s)| s.clone()).collect();
     if met.len() > NAMED {
         names.push("…".into());
     }
     let mut note = format!(
-        "pre-trained on EEG of the test subjects, without labels (run {}): {} of {} test subjects ({})",
+        "{how} on EEG of the test subjects (run {}): {} of {} test subjects ({})",
         record.run,
         met.len(),
         tested.len(),
@@ -127,7 +194,7 @@ fn seen(record: &PretrainRecord, split: &Split, source: &LakeSource, folds: &[i3
     if record.split.as_deref() == Some(split.name.as_str()) {
         note.push_str("; not on the test epochs themselves, which the same split keeps out");
     }
-    vec![note]
+    (true, vec![note])
 }
 
 /// The files of weights behind `path`, which is one, or a folder with one, or with one a fold.

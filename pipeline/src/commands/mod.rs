@@ -12,6 +12,7 @@ mod fetch;
 mod ingest;
 mod init;
 mod inspect;
+mod known;
 mod pretrain;
 mod report;
 mod simulate;

@@ -1,48 +1,95 @@
-//! `mmpipe train --stage pretrain`: stage 1 on one data set or several, or inside a split's folds.
+//! `mmpipe train --stage pretrain` and `--stage align`: stages 1 and 2 on one data set or several, or
+//! inside a split's folds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
-use arrow::array::AsArray;
-use arrow::datatypes::UInt64Type;
 use mmpipe_lake::Lake;
 use mmpipe_splits as splits;
-use mmpipe_train::{self as train, Fold, PretrainReport, Source as _, Task};
+use mmpipe_train::{self as train, AlignReport, Fold, PhaseReport, PretrainReport, Source as _};
+use serde::Serialize;
 
-use super::{Status, config};
+use super::{Status, config, init, known};
 use crate::cli::{Stage, TrainArgs};
 use crate::context::Context;
 use crate::progress::TrainingBar;
 use crate::render::{self, Table};
-use crate::runs::{PRETRAIN, PretrainRecord, RunFolder, RunRecord};
-use crate::source::LakeSource;
+use crate::runs::{ALIGN, EarlyConfig, PRETRAIN, PretrainRecord, RunFolder, RunRecord};
+use crate::source::{LakeSource, Sounds};
 
-/// Recipe that is taken among several.
-const RECIPE: &str = "mindmix";
-
-/// Whether stage 1 is meant: by name, or by the run that is to be continued.
-pub(super) fn asked(lake: &Lake, args: &TrainArgs) -> Result<bool> {
+/// The stage that is meant, where it is one of the two: by name, or by the run that is to be continued.
+pub(super) fn asked(lake: &Lake, args: &TrainArgs) -> Result<Option<&'static str>> {
     let of_run = match &args.resume {
         Some(run) => RunFolder::of(lake, run)?.stage()?,
         None => None,
     };
-    let pretrain = of_run.as_deref() == Some(PRETRAIN);
-    match (args.stage, &args.resume) {
-        (Some(Stage::Pretrain), Some(run)) if !pretrain && of_run.is_some() => {
-            bail!("run `{run}` is of another stage than pretrain")
+    let early = |stage: &str| [PRETRAIN, ALIGN].into_iter().find(|s| *s == stage);
+    let named = args.stage.map(|stage| match stage {
+        Stage::Pretrain => PRETRAIN,
+        Stage::Align => ALIGN,
+        Stage::Finetune => "finetune",
+    });
+    if let (Some(named), Some(of_run), Some(run)) = (named, &of_run, &args.resume)
+        && named != of_run
+    {
+        bail!("run `{run}` is of the stage {of_run}, not of {named}");
+    }
+    Ok(named.or(of_run.as_deref()).and_then(early))
+}
+
+/// What came out of a fold.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Report {
+    Pretrain(Box<PretrainReport>),
+    Align(Box<AlignReport>),
+}
+
+impl Report {
+    fn phases(&self) -> &[PhaseReport] {
+        match self {
+            Report::Pretrain(r) => &r.phases,
+            Report::Align(r) => std::slice::from_ref(&r.phase),
         }
-        (Some(Stage::Finetune), Some(run)) if pretrain => {
-            bail!("run `{run}` is of the stage pretrain")
+    }
+
+    fn notes(&self) -> &[String] {
+        match self {
+            Report::Pretrain(r) => &r.notes,
+            Report::Align(r) => &r.notes,
         }
-        (stage, _) => Ok(pretrain || stage == Some(Stage::Pretrain)),
+    }
+
+    fn roles(&self) -> (usize, usize) {
+        match self {
+            Report::Pretrain(r) => (r.n_train, r.n_val),
+            Report::Align(r) => (r.n_train, r.n_val),
+        }
     }
 }
 
-pub(super) fn run(ctx: &Context, lake: &Lake, args: &TrainArgs) -> Result<Status> {
+/// Numbers of the best pass that are shown, with their digits, under these headings.
+fn shown(stage: &str) -> &'static [(&'static str, &'static str, usize)] {
+    match stage {
+        ALIGN => &[
+            ("val top 1", "val_top1", 3),
+            ("val top 5", "val_top5", 3),
+            ("of sounds", "val_pool", 1),
+            ("val cand. acc.", "val_candidate_accuracy", 3),
+        ],
+        _ => &[
+            ("masked acc.", "val_masked_accuracy", 3),
+            ("codes used", "codes_used", 3),
+            ("perplexity", "perplexity", 1),
+        ],
+    }
+}
+
+pub(super) fn run(ctx: &Context, lake: &Lake, args: &TrainArgs, stage: &str) -> Result<Status> {
     let (folder, record, opened) = match &args.resume {
         Some(run) => resume(ctx, lake, run, args.allow_leaky)?,
-        None => ctx.block_on(plan(ctx, lake, args))?,
+        None => ctx.block_on(plan(ctx, lake, args, stage))?,
     };
     let Opened {
         source,
@@ -53,7 +100,14 @@ pub(super) fn run(ctx: &Context, lake: &Lake, args: &TrainArgs) -> Result<Status
     let mut reports = Vec::new();
     for fold in &folds {
         let dir = place(&folder, &record, fold.fold);
-        let report = train::pretrain(&source, fold, &record.config, &dir, &bar)?;
+        let report = match &record.config {
+            EarlyConfig::Pretrain(cfg) => {
+                Report::Pretrain(Box::new(train::pretrain(&source, fold, cfg, &dir, &bar)?))
+            }
+            EarlyConfig::Align(cfg) => {
+                Report::Align(Box::new(train::align(&source, fold, cfg, &dir, &bar)?))
+            }
+        };
         reports.push((fold.fold, report));
     }
     bar.finish();
@@ -67,8 +121,14 @@ pub(super) fn run(ctx: &Context, lake: &Lake, args: &TrainArgs) -> Result<Status
         return Ok(Status::Done);
     }
     print(&record, &reports)?;
-    let of_reports = reports.iter().flat_map(|(_, r)| &r.notes);
-    for note in notes.iter().chain(of_reports).collect::<BTreeSet<_>>() {
+    let of_reports = reports.iter().flat_map(|(_, r)| r.notes());
+    let of_init = record.init.iter().flat_map(|i| &i.notes);
+    for note in notes
+        .iter()
+        .chain(of_reports)
+        .chain(of_init)
+        .collect::<BTreeSet<_>>()
+    {
         render::line(format!("note        {note}"))?;
     }
     render::line(format!(
@@ -98,23 +158,28 @@ async fn plan(
     ctx: &Context,
     lake: &Lake,
     args: &TrainArgs,
+    stage: &str,
 ) -> Result<(RunFolder, PretrainRecord, Opened)> {
-    for (flag, given) in [("model", &args.model), ("init", &args.init)] {
-        if given.is_some() {
-            bail!("--{flag} belongs to --stage finetune");
+    for (flag, given, stages) in [
+        ("model", &args.model, &["finetune"][..]),
+        ("init", &args.init, &["finetune", ALIGN]),
+        ("objective", &args.objective, &[PRETRAIN]),
+    ] {
+        if given.is_some() && !stages.contains(&stage) {
+            bail!("--{flag} belongs to --stage {}", stages.join(" or "));
         }
     }
     let split = match &args.split {
         Some(name) => Some(splits::check_for_training(lake, name, args.allow_leaky).await?),
         None => None,
     };
-    let mut datasets = stored(lake, &args.dataset).await?;
+    let mut datasets = known::stored(lake, &args.dataset).await?;
     if let Some(split) = &split {
         datasets.insert(split.split.dataset.clone());
     }
     if datasets.is_empty() {
         bail!(
-            "pretrain wants --dataset (one or several), or --split, whose test epochs it keeps out"
+            "{stage} wants --dataset (one or several), or --split, whose test epochs it keeps out"
         );
     }
     let datasets: Vec<String> = datasets.into_iter().collect();
@@ -126,21 +191,9 @@ async fn plan(
         ),
         (Some(split), _) => split.split.recipe.clone(),
         (None, Some(recipe)) => recipe.clone(),
-        (None, None) => common_recipe(lake, &datasets).await?,
+        (None, None) => known::common_recipe(lake, &datasets).await?,
     };
-    let mut flags = Vec::new();
-    if let Some(epochs) = args.epochs {
-        flags.push(("pretrain.steps.epochs", toml::Value::Integer(epochs as i64)));
-    }
-    if let Some(seed) = args.seed {
-        let seed = i64::try_from(seed).context("--seed takes numbers below 2^63")?;
-        flags.push(("pretrain.steps.seed", toml::Value::Integer(seed)));
-    }
-    if let Some(objective) = &args.objective {
-        let objective = toml::Value::String(objective.clone());
-        flags.push(("pretrain.objective", objective));
-    }
-    let cfg = config::resolve_pretrain(ctx, &args.set, &flags)?;
+    let mut cfg = configured(ctx, args, stage)?;
     let of_split = split.as_ref().map(|s| &s.split);
     let mut opened = open(lake, &datasets, of_split, &recipe, &cfg).await?;
     if let Some(wanted) = &args.folds {
@@ -155,18 +208,31 @@ async fn plan(
             Some(split) => split.name.clone(),
             None => datasets.join("-").to_lowercase(),
         };
-        format!("pretrain-{what}")
+        format!("{stage}-{what}")
     });
+    let init = match &mut cfg {
+        EarlyConfig::Align(cfg) => match &mut cfg.init {
+            Some(from) => {
+                let folds: Vec<i32> = opened.folds.iter().map(|f| f.fold).collect();
+                let (path, record) = init::earlier(lake, from, &recipe, &folds)?;
+                *from = path;
+                Some(record)
+            }
+            None => None,
+        },
+        EarlyConfig::Pretrain(_) => None,
+    };
     let record = PretrainRecord {
         format: RunRecord::FORMAT,
         run: run.clone(),
-        stage: PRETRAIN.into(),
+        stage: stage.into(),
         datasets,
         split: of_split.map(|s| s.name.clone()),
         split_digest: split.as_ref().map(|s| s.audit.assignments_digest.clone()),
         recipe,
         seen: opened.seen(),
         config: cfg,
+        init,
         data_digest: opened.source.digest().to_owned(),
         version: env!("CARGO_PKG_VERSION").into(),
     };
@@ -183,6 +249,32 @@ async fn plan(
     }
     opened.notes.extend(known_splits(lake, &record)?);
     Ok((folder, record, opened))
+}
+
+/// The resolved configuration of a stage.
+fn configured(ctx: &Context, args: &TrainArgs, stage: &str) -> Result<EarlyConfig> {
+    let mut flags = Vec::new();
+    let mut flag = |key: &str, value: toml::Value| flags.push((format!("{stage}.{key}"), value));
+    if let Some(epochs) = args.epochs {
+        flag("steps.epochs", toml::Value::Integer(epochs as i64));
+    }
+    if let Some(seed) = args.seed {
+        let seed = i64::try_from(seed).context("--seed takes numbers below 2^63")?;
+        flag("steps.seed", toml::Value::Integer(seed));
+    }
+    for (key, text) in [("objective", &args.objective), ("init", &args.init)] {
+        if let Some(text) = text {
+            flag(key, toml::Value::String(text.clone()));
+        }
+    }
+    let flags: Vec<_> = flags.iter().map(|(k, v)| (k.as_str(), v.clone())).collect();
+    Ok(match stage {
+        ALIGN => EarlyConfig::Align(Box::new(config::resolve_align(ctx, &args.set, &flags)?)),
+        _ => {
+            let config = config::resolve_pretrain(ctx, &args.set, &flags)?;
+            EarlyConfig::Pretrain(Box::new(config))
+        }
+    })
 }
 
 /// What a stored run was asked, refused when split or data are no longer those of the record.
@@ -229,21 +321,25 @@ async fn open(
     datasets: &[String],
     split: Option<&splits::Split>,
     recipe: &str,
-    cfg: &train::PretrainConfig,
+    cfg: &EarlyConfig,
 ) -> Result<Opened> {
     let mut ids = split.map_or_else(Vec::new, splits::Split::epoch_ids);
     let whole: Vec<&String> = datasets
         .iter()
         .filter(|d| split.is_none_or(|s| s.dataset != **d))
         .collect();
-    let others = epochs(lake, &whole, recipe).await?;
+    let others = known::epochs(lake, &whole, recipe).await?;
     if let Some(empty) = whole.iter().find(|d| !others.contains_key(d.as_str())) {
         bail!(
             "data set {empty} has no epochs under the recipe {recipe}; ingest it with --recipe {recipe}"
         );
     }
     ids.extend(others.values().flatten());
-    let source = LakeSource::of(lake, recipe, &ids, datasets, Task::Classification).await?;
+    let sounds = match cfg {
+        EarlyConfig::Pretrain(_) => Sounds::Unheard,
+        EarlyConfig::Align(_) => Sounds::Heard,
+    };
+    let source = LakeSource::of(lake, recipe, &ids, datasets, sounds).await?;
     let mut notes = Vec::new();
     let folds = match split {
         Some(split) => {
@@ -257,7 +353,7 @@ async fn open(
             folds
         }
         None => {
-            let (fold, held) = train::hold_out(&source, cfg.val_share, cfg.steps.seed);
+            let (fold, held) = train::hold_out(&source, cfg.val_share(), cfg.seed());
             if !held.is_empty() {
                 let names: Vec<String> = held.iter().map(|(d, s)| format!("{d} {s}")).collect();
                 notes.push(format!(
@@ -290,98 +386,6 @@ impl Opened {
     }
 }
 
-/// The lake's own names of the data sets asked for.
-async fn stored(lake: &Lake, asked: &[String]) -> Result<BTreeSet<String>> {
-    if asked.is_empty() {
-        return Ok(BTreeSet::new());
-    }
-    let have = texts(
-        lake,
-        "SELECT DISTINCT dataset FROM recordings WHERE status = 'ok' ORDER BY 1",
-    );
-    let have = have.await?;
-    let mut out = BTreeSet::new();
-    for name in asked {
-        match have.iter().find(|h| h.eq_ignore_ascii_case(name)) {
-            Some(found) => out.insert(found.clone()),
-            None => bail!(
-                "data set {name} is not in the lake; there is {}",
-                have.join(", ")
-            ),
-        };
-    }
-    Ok(out)
-}
-
-/// The only recipe of these data sets, or [`RECIPE`] among several that all have.
-async fn common_recipe(lake: &Lake, datasets: &[String]) -> Result<String> {
-    let mut common: Option<BTreeSet<String>> = None;
-    for dataset in datasets {
-        let quoted = dataset.replace('\'', "''");
-        let sql = format!(
-            "SELECT DISTINCT recipe FROM recordings WHERE status = 'ok' AND dataset = '{quoted}'"
-        );
-        let own: BTreeSet<String> = texts(lake, &sql).await?.into_iter().collect();
-        common = Some(match common {
-            None => own,
-            Some(before) => before.intersection(&own).cloned().collect(),
-        });
-    }
-    let common = common.unwrap_or_default();
-    match common.iter().collect::<Vec<_>>().as_slice() {
-        [one] => Ok((*one).clone()),
-        [] => bail!("the data sets share no recipe; ingest them with the same one"),
-        _ if common.contains(RECIPE) => Ok(RECIPE.into()),
-        many => {
-            let many: Vec<&str> = many.iter().map(|r| r.as_str()).collect();
-            bail!(
-                "the data sets are there under the recipes {}; name one with --recipe",
-                many.join(", ")
-            )
-        }
-    }
-}
-
-/// Keys of all epochs by data set, in the lake's order.
-async fn epochs(
-    lake: &Lake,
-    datasets: &[&String],
-    recipe: &str,
-) -> Result<BTreeMap<String, Vec<u64>>> {
-    let mut out = BTreeMap::new();
-    for dataset in datasets {
-        let sql = format!(
-            "SELECT epoch_id FROM eeg WHERE dataset = '{}' AND recipe = '{}' ORDER BY subject, recording_id, trial, epoch",
-            dataset.replace('\'', "''"),
-            recipe.replace('\'', "''")
-        );
-        let mut ids: Vec<u64> = Vec::new();
-        for batch in lake.query(&sql).await? {
-            ids.extend(batch.column(0).as_primitive::<UInt64Type>().values());
-        }
-        if !ids.is_empty() {
-            out.insert((*dataset).clone(), ids);
-        }
-    }
-    Ok(out)
-}
-
-/// The first column of a query, as text.
-async fn texts(lake: &Lake, sql: &str) -> Result<Vec<String>> {
-    let mut out = Vec::new();
-    for batch in lake.query(sql).await? {
-        let column = arrow::compute::cast(batch.column(0), &arrow::datatypes::DataType::Utf8)?;
-        out.extend(
-            column
-                .as_string::<i32>()
-                .iter()
-                .flatten()
-                .map(str::to_owned),
-        );
-    }
-    Ok(out)
-}
-
 /// Whether splits are there that this run could have kept apart.
 fn known_splits(lake: &Lake, record: &PretrainRecord) -> Result<Vec<String>> {
     let mut names = Vec::new();
@@ -396,14 +400,19 @@ fn known_splits(lake: &Lake, record: &PretrainRecord) -> Result<Vec<String>> {
         return Ok(Vec::new());
     }
     Ok(vec![format!(
-        "whoever fine-tunes on the splits {} from this run tests on subjects whose EEG it saw, and every report will say so; --split NAME keeps them apart",
-        names.join(", ")
+        "whoever fine-tunes on the splits {} from this run tests on subjects whose EEG it saw, {}; --split NAME keeps them apart",
+        names.join(", "),
+        match record.stage.as_str() {
+            ALIGN => "and is refused: it learnt what they attended to",
+            _ => "and every report will say so",
+        }
     )])
 }
 
 /// One row a fold and phase.
-fn print(record: &PretrainRecord, reports: &[(i32, PretrainReport)]) -> Result<()> {
-    let mut table = Table::new([
+fn print(record: &PretrainRecord, reports: &[(i32, Report)]) -> Result<()> {
+    let shown = shown(&record.stage);
+    let mut header = vec![
         "fold",
         "phase",
         "train",
@@ -413,26 +422,26 @@ fn print(record: &PretrainRecord, reports: &[(i32, PretrainReport)]) -> Result<(
         "best pass",
         "train loss",
         "val loss",
-        "masked acc.",
-        "codes used",
-        "perplexity",
-        "seconds",
-    ]);
+    ];
+    header.extend(shown.iter().map(|(heading, ..)| heading));
+    header.push("seconds");
+    let mut table = Table::new(header);
     for (fold, report) in reports {
-        for phase in &report.phases {
+        let (n_train, n_val) = report.roles();
+        for phase in report.phases() {
             let best = phase.history.iter().find(|r| r.epoch == phase.best_epoch);
             let named = |name: &str, digits: usize| {
                 let value = best.and_then(|r| r.named.get(name));
                 value.map_or("-".to_owned(), |v| format!("{v:.digits$}"))
             };
-            table.row([
+            let mut row = vec![
                 record
                     .split
                     .as_ref()
                     .map_or("-".to_owned(), |_| fold.to_string()),
                 phase.phase.clone(),
-                report.n_train.to_string(),
-                report.n_val.to_string(),
+                n_train.to_string(),
+                n_val.to_string(),
                 phase.parameters.to_string(),
                 phase.history.len().to_string(),
                 phase.best_epoch.to_string(),
@@ -440,11 +449,10 @@ fn print(record: &PretrainRecord, reports: &[(i32, PretrainReport)]) -> Result<(
                 phase
                     .best_val_loss
                     .map_or("-".into(), |x| format!("{x:.4}")),
-                named("val_masked_accuracy", 3),
-                named("codes_used", 3),
-                named("perplexity", 1),
-                format!("{:.1}", phase.seconds),
-            ]);
+            ];
+            row.extend(shown.iter().map(|(_, name, digits)| named(name, *digits)));
+            row.push(format!("{:.1}", phase.seconds));
+            table.row(row);
         }
     }
     render::text(&table.to_string())?;

@@ -16,8 +16,8 @@ use crate::source::LakeSource;
 
 pub(crate) fn run(ctx: &Context, args: &TrainArgs) -> Result<Status> {
     let lake = ctx.lake()?;
-    if pretrain::asked(&lake, args)? {
-        return pretrain::run(ctx, &lake, args);
+    if let Some(stage) = pretrain::asked(&lake, args)? {
+        return pretrain::run(ctx, &lake, args, stage);
     }
     let (folder, record) = match &args.resume {
         Some(run) => existing(&lake, run)?,
@@ -83,13 +83,13 @@ pub(super) async fn plan(
 ) -> Result<(RunFolder, RunRecord)> {
     for (flag, given) in [("objective", &args.objective), ("recipe", &args.recipe)] {
         if given.is_some() {
-            bail!("--{flag} belongs to --stage pretrain");
+            bail!("--{flag} belongs to an earlier stage, see --stage");
         }
     }
     let dataset = match args.dataset.as_slice() {
         [] => None,
         [one] => Some(one),
-        _ => bail!("finetune takes one --dataset; only --stage pretrain takes several"),
+        _ => bail!("finetune takes one --dataset; only --stage pretrain and align take several"),
     };
     let split = match &args.split {
         Some(name) => splits::load(lake, name).await?,
@@ -151,7 +151,7 @@ pub(super) async fn plan(
         .unwrap_or_else(|| format!("{}-{}", name_of(cfg.model), split.name));
     let init = match &mut cfg.init {
         Some(from) => {
-            let (path, record) = init::resolve(lake, from, &split, &source, &folds).await?;
+            let (path, record) = init::resolve(lake, from, &split, &source, &folds)?;
             *from = path;
             Some(record)
         }
