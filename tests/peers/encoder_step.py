@@ -112,7 +112,9 @@ def twin(form, batch, channels, patches, steps):
 
 
 def sides(example, threads):
-    env = {**os.environ, **{k: str(threads) for k in ("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}}
+    variables = ("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+    # As the binary sets it.
+    env = {**os.environ, **{k: str(threads) for k in variables}, "MIMALLOC_PURGE_DELAY": "10000"}
     call = lambda command, case: json.loads(subprocess.check_output([*command, *map(str, case)], env=env))
     own = [sys.executable, os.path.abspath(__file__), "--twin"]
     return {

@@ -58,7 +58,8 @@ def main():
     parser.add_argument("--example", default=EXAMPLE)
     args = parser.parse_args()
     variables = ("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-    env = {**os.environ, **{k: str(args.threads) for k in variables}}
+    # The last as the binary sets it.
+    env = {**os.environ, **{k: str(args.threads) for k in variables}, "MIMALLOC_PURGE_DELAY": "10000"}
     own = [sys.executable, os.path.abspath(__file__), "--twin"]
     sides = {"mmpipe": [args.example], "PyTorch, sdpa": [*own, "sdpa"], "PyTorch, eager": [*own, "eager"]}
     found = {side: [] for side in sides}

@@ -1,7 +1,7 @@
-//! Single-threaded strided matrix products through the `gemm` crate. The one place with `unsafe`.
+//! Strided matrix products through the `gemm` crate. The one place with `unsafe`.
 //!
-//! Parallelism is left to the callers, who split batches: one thread a product keeps results
-//! independent of the number of threads.
+//! Parallelism is left to the callers where they split batches; large products of their own are
+//! shared by all threads.
 
 /// A strided matrix inside a slice: element (i, j) is at `row * i + col * j`. Rows may overlap,
 /// which is how windows of a signal become a matrix without a copy.
@@ -52,6 +52,39 @@ pub(crate) fn matmul(
     c: &mut [f32],
     stride: usize,
 ) {
+    product(
+        (m, k, n),
+        scale,
+        a,
+        b,
+        keep,
+        (c, stride),
+        gemm::Parallelism::None,
+    );
+}
+
+/// [`matmul`] of row-major `c` without gaps on all threads of the pool. Threads share rows and columns
+/// and never a sum, so their number changes no bit.
+pub(crate) fn matmul_shared(
+    size: (usize, usize, usize),
+    a: Mat<'_>,
+    b: Mat<'_>,
+    keep: bool,
+    c: &mut [f32],
+) {
+    let threads = gemm::Parallelism::Rayon(0);
+    product(size, 1.0, a, b, keep, (c, size.2), threads);
+}
+
+fn product(
+    (m, k, n): (usize, usize, usize),
+    scale: f32,
+    a: Mat<'_>,
+    b: Mat<'_>,
+    keep: bool,
+    (c, stride): (&mut [f32], usize),
+    threads: gemm::Parallelism,
+) {
     if m == 0 || n == 0 {
         return;
     }
@@ -83,7 +116,7 @@ pub(crate) fn matmul(
             false,
             false,
             false,
-            gemm::Parallelism::None,
+            threads,
         );
     }
 }

@@ -2,83 +2,37 @@
 //! the gradient of the weight is one product, not one of transposes and sums.
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
-use rayon::prelude::*;
 
 use super::cpu::{Values, values};
-use crate::kernels::gemm::{Mat, matmul};
-use crate::kernels::tokens::fill_rows;
-
-/// Pieces that the rows, or the outputs, are worked through in; their size does not depend on the
-/// number of threads.
-const PIECES: usize = 16;
+use crate::kernels::gemm::{Mat, matmul_shared};
+use crate::kernels::tokens::{add_columns, fill_rows};
 
 /// Arguments x [rows, n_in], weight [n_out, n_in] and perhaps bias [n_out].
 pub(super) struct Linear;
 
-fn piece(n: usize) -> usize {
-    n.div_ceil(PIECES).max(16)
-}
-
 fn forward(x: &[f32], w: &[f32], b: Option<&[f32]>, n_in: usize, n_out: usize) -> Vec<f32> {
     let rows = x.len() / n_in;
-    let size = piece(rows);
     let mut out = vec![0.0; rows * n_out];
-    out.par_chunks_mut(size * n_out)
-        .zip(x.par_chunks(size * n_in))
-        .for_each(|(out, x)| {
-            if let Some(b) = b {
-                fill_rows(b, out);
-            }
-            let weight = Mat::new(w, n_in, 1).t();
-            let size = (x.len() / n_in, n_in, n_out);
-            matmul(
-                size,
-                1.0,
-                Mat::new(x, n_in, 1),
-                weight,
-                b.is_some(),
-                out,
-                n_out,
-            );
-        });
+    if let Some(b) = b {
+        fill_rows(b, &mut out);
+    }
+    let (x, w) = (Mat::new(x, n_in, 1), Mat::new(w, n_in, 1).t());
+    matmul_shared((rows, n_in, n_out), x, w, b.is_some(), &mut out);
     out
 }
 
 /// Gradients of x, weight and bias.
 fn backward(x: &[f32], w: &[f32], g: &[f32], n_in: usize, n_out: usize) -> [Vec<f32>; 3] {
     let rows = x.len() / n_in;
-    let mut dx = vec![0.0; x.len()];
-    let size = piece(rows);
-    dx.par_chunks_mut(size * n_in)
-        .zip(g.par_chunks(size * n_out))
-        .for_each(|(dx, g)| {
-            let size = (g.len() / n_out, n_out, n_in);
-            matmul(
-                size,
-                1.0,
-                Mat::new(g, n_out, 1),
-                Mat::new(w, n_in, 1),
-                false,
-                dx,
-                n_in,
-            );
-        });
-    let (mut dw, mut db) = (vec![0.0; w.len()], vec![0.0; n_out]);
-    let size = piece(n_out);
-    dw.par_chunks_mut(size * n_in)
-        .zip(db.par_chunks_mut(size))
-        .enumerate()
-        .for_each(|(i, (dw, db))| {
-            let first = i * size;
-            let part = Mat::new(&g[first..], n_out, 1).t();
-            let x = Mat::new(x, n_in, 1);
-            matmul((db.len(), rows, n_in), 1.0, part, x, false, dw, n_in);
-            for row in g.chunks_exact(n_out) {
-                for (d, g) in db.iter_mut().zip(&row[first..]) {
-                    *d += g;
-                }
-            }
-        });
+    let (mut dx, mut dw, mut db) = (vec![0.0; x.len()], vec![0.0; w.len()], vec![0.0; n_out]);
+    let (x, w, by_row) = (
+        Mat::new(x, n_in, 1),
+        Mat::new(w, n_in, 1),
+        Mat::new(g, n_out, 1),
+    );
+    matmul_shared((rows, n_out, n_in), by_row, w, false, &mut dx);
+    matmul_shared((n_out, rows, n_in), by_row.t(), x, false, &mut dw);
+    add_columns(g, &mut db);
     [dx, dw, db]
 }
 
