@@ -374,12 +374,13 @@ async fn one(
     for batch in &batches {
         rows.extend(rows::from_batch(batch)?);
     }
-    // None but for what is closed, which is never done.
+    let Some(work) = work.filter(|_| !aligner.is_idle()) else {
+        return Ok(rows);
+    };
+    // Closed it would let everyone through; it never is.
     let _permit = permits.acquire().await.ok();
     tokio::task::spawn_blocking(move || {
-        if let Some(work) = &work {
-            rows.iter_mut().for_each(|row| aligner.measure(work, row));
-        }
+        rows.iter_mut().for_each(|row| aligner.measure(&work, row));
         rows
     })
     .await

@@ -70,6 +70,11 @@ impl Aligner {
         }
     }
 
+    /// Whether no recording of this ingest holds a copy of a sound.
+    pub(super) fn is_idle(&self) -> bool {
+        self.places.is_empty()
+    }
+
     /// Writes what is found into the row of a recording, with remarks where a sound is elsewhere.
     pub(super) fn measure(&self, work: &Work, row: &mut RecordingRow) {
         if row.status != OK || copies(work).next().is_none() {
