@@ -182,7 +182,7 @@ fn stage_1_on_two_data_sets_then_fine_tuning_from_it() {
         ),
         (
             vec!["train", "--split", &split, "--objective", "joint"],
-            "--stage pretrain",
+            "earlier stage",
         ),
         (
             vec!["train", "--stage", "finetune", "--resume", &run],

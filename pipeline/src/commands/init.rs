@@ -153,9 +153,15 @@ fn seen(
     source: &LakeSource,
     folds: &[i32],
 ) -> (bool, Vec<String>) {
-    let how = match record.stage.as_str() {
-        ALIGN => "aligned with sounds",
-        _ => "pre-trained without labels",
+    let (how, on_them) = match record.stage.as_str() {
+        ALIGN => (
+            "aligned with sounds",
+            "aligned with sounds on EEG of the test subjects",
+        ),
+        _ => (
+            "pre-trained without labels",
+            "pre-trained on EEG of the test subjects, without labels",
+        ),
     };
     let mut tested: BTreeSet<(String, String)> = BTreeSet::new();
     let mut met: BTreeSet<(String, String)> = BTreeSet::new();
@@ -185,7 +191,7 @@ fn seen(
         names.push("…".into());
     }
     let mut note = format!(
-        "{how} on EEG of the test subjects (run {}): {} of {} test subjects ({})",
+        "{on_them} (run {}): {} of {} test subjects ({})",
         record.run,
         met.len(),
         tested.len(),
