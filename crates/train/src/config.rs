@@ -363,10 +363,10 @@ impl TrainConfig {
     pub fn check(&self) -> Result<()> {
         let wrong = |field: &'static str, message: String| Err(Error::Config { field, message });
         self.steps().check()?;
-        if self.init.is_some() && self.model != ModelKind::Mindmix {
+        if self.init.is_some() && !self.model.any_montage() {
             return wrong(
                 "init",
-                "expected the model `mindmix`, whose encoder other stages train; found another"
+                "expected a `mindmix` model, whose encoder other stages train; found another"
                     .into(),
             );
         }
