@@ -74,6 +74,18 @@ pub(crate) fn load_encoder(init: &str, fold: i32, params: &Params) -> Result<Vec
             _ => left += 1,
         }
     }
+    // A projection or fusion of another width may stay behind; a layer of the encoder may not.
+    let mut misfit = Vec::new();
+    given.retain(|name, t| {
+        let other = |p: &mmpipe_models::Param| p.var.dims() != t.dims();
+        let misfits = !name.starts_with(ENCODER) && params.get(name).is_some_and(other);
+        if misfits {
+            misfit.push(name.clone());
+        }
+        !misfits
+    });
+    misfit.sort_unstable();
+    let misfit: Vec<&str> = misfit.iter().map(String::as_str).collect();
     let mut unknown: Vec<&str> = given.keys().map(String::as_str).collect();
     unknown.retain(|n| params.get(n).is_none());
     unknown.sort_unstable();
@@ -96,7 +108,7 @@ pub(crate) fn load_encoder(init: &str, fold: i32, params: &Params) -> Result<Vec
         .iter()
         .map(|p| p.name.as_str())
         .filter(|n| n.starts_with(ENCODER) || of_stage_2(n))
-        .filter(|n| !given.contains_key(*n))
+        .filter(|n| !given.contains_key(*n) && !misfit.contains(n))
         .collect();
     if let Some(block) = fresh.iter().find(|n| n.ends_with("qkv.weight")) {
         return Err(wrong(format!(
@@ -111,6 +123,7 @@ pub(crate) fn load_encoder(init: &str, fold: i32, params: &Params) -> Result<Vec
     );
     for (what, names) in [
         ("not found and started anew", &fresh),
+        ("of another shape and started anew", &misfit),
         ("in the file but not in this network", &unknown),
     ] {
         if !names.is_empty() {
