@@ -85,7 +85,7 @@ fn sounds_are_aligned_then_matched_and_scored_like_any_model() {
     assert!(said.contains("the same split keeps out"), "{said}");
     let name = three["run"].as_str().expect("a name");
     let scored = scratch.json(&["evaluate", "--run", name]);
-    assert_eq!(scored["meta"]["scoring"], "candidate");
+    assert_eq!(scored["scoring"], "candidate");
     assert_eq!(scored["baselines"][0]["name"], "ridge");
     assert_eq!(scored["controls"].as_array().map(Vec::len), Some(2));
     scratch.ok(&["report", name, "-o", "report.html"]);

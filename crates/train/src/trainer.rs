@@ -182,7 +182,13 @@ impl Objective for Supervised<'_> {
     }
 
     fn begin(&self, _: &[usize]) -> Result<Vec<String>> {
+        // Stage 2 knows which sounds were attended, and permuted answers would not take that away.
+        let knows = self.job.control.is_some() && self.job.cfg.task() == Task::Matching;
         match &self.job.cfg.init {
+            Some(_) if knows => Ok(vec![
+                "the control started from random weights: stage 2 knows which sounds were attended"
+                    .into(),
+            ]),
             Some(init) => load_encoder(init, self.job.fold.fold, self.params()),
             None => Ok(Vec::new()),
         }
