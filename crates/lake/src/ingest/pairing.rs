@@ -187,7 +187,9 @@ fn fill(job: &Job<'_>, plan: &mut Plan, report: &mut IngestReport) {
                     })
                 })
                 .collect();
-            if streams.iter().any(|s| lost.contains(s.stimulus.as_str())) {
+            // A sound that was only heard is no choice.
+            let mut choices = streams.iter().filter(|s| s.role != "heard");
+            if choices.any(|s| lost.contains(s.stimulus.as_str())) {
                 unasked += usize::from(take_back(&mut trial.streams));
             }
             trial.heard = grid::heard(&trial.streams, audio);

@@ -137,7 +137,7 @@ fn channels_of_a_sound_file_are_sounds_of_their_own() {
     asked.scan.streams_sql = streams(&[
         "'clean/Trail1.wav#ch2' AS stimulus, 'attended' AS role, 0.0 AS \"offset\", 'right' AS side",
         "'clean/Trail1.wav#ch1', 'unattended', 0.0, 'left'",
-        "'clean/Trail1.wav#ch3', 'candidate', 0.0, NULL",
+        "'clean/Trail1.wav#ch3', 'heard', 0.0, NULL",
     ]);
     asked.scan.stimuli_sql = Some(
         "SELECT 'clean/Trail1.wav#ch2' AS stimulus, '1' AS content_id, 'Ann' AS speaker, 'female' AS gender".into(),
@@ -180,6 +180,43 @@ fn channels_of_a_sound_file_are_sounds_of_their_own() {
         for (a, b) in out.iter().zip(&talker(seed, 21.0)[96_000..]) {
             assert!((a * peak - b).abs() < 1e-6);
         }
+    }
+}
+
+#[test]
+fn a_choice_that_lacks_a_sound_is_not_asked_among_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let raw = dir.path().join("raw");
+    let files = raw_folder(&raw);
+    write_talkers(&raw, "duo.wav", &[7, 8], 21.0);
+    for (missing, left) in [
+        ("candidate", vec!["attended"]),
+        ("heard", vec!["attended", "candidate"]),
+    ] {
+        let mut asked = request(scan(&raw, &files[..1], WHOLE), &raw);
+        let last = format!("'duo.wav#ch3', '{missing}', 0.0");
+        asked.scan.streams_sql = streams(&[
+            "'duo.wav#ch2' AS stimulus, 'attended' AS role, 0.0 AS \"offset\"",
+            "'duo.wav#ch1', 'candidate', 0.0",
+            &last,
+        ]);
+        let lake = Lake::create_or_open(&dir.path().join(missing)).unwrap();
+        let report = run(&lake, asked).unwrap();
+        let said = report
+            .notes
+            .iter()
+            .any(|n| n.starts_with("incomplete-choice: 1 trials"));
+        assert_eq!(said, missing == "candidate", "{:?}", report.notes);
+        let epochs = runtime()
+            .block_on(EpochStore::open(&lake, "epoch = 3"))
+            .unwrap();
+        let roles: Vec<&str> = epochs
+            .meta(0)
+            .streams
+            .iter()
+            .map(|s| s.role.as_str())
+            .collect();
+        assert_eq!(roles, left);
     }
 }
 

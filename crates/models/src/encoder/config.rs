@@ -54,8 +54,9 @@ pub struct EncoderConfig {
     pub drop_path: f32,
     /// Activation checkpointing: the backward pass makes what is inside a block again, from the
     /// block's input, instead of keeping it. A third less speed for a fraction of the memory; the
-    /// results are the same bits. (Where there is no kernel for a block, all is kept.)
-    #[serde(default)]
+    /// results are the same bits, so it is no part of what is stored of a network. (Where there is no
+    /// kernel for a block, all is kept.)
+    #[serde(skip)]
     pub recompute: bool,
 }
 

@@ -94,12 +94,12 @@ fn every_fusion_runs_and_a_wrong_sound_is_named() {
 
 #[test]
 fn prototypes_tell_classes_apart_in_any_montage() {
-    let source = two_montages(48, 5, 3);
-    let fold = by_trial(&source, 34, 6);
+    let source = two_montages(120, 5, 3);
+    let fold = by_trial(&source, 100, 8);
     let cfg = TrainConfig {
         model: ModelKind::MindmixPrototype,
-        epochs: 10,
-        select: Select::Loss,
+        epochs: 8,
+        select: Select::BalancedAccuracy,
         ..listener()
     };
     let dir = tempfile::tempdir().unwrap();

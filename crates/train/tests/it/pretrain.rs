@@ -80,8 +80,9 @@ fn the_loss_falls_and_the_codes_are_used() {
             }
         }
         let masked = report.phases.last().unwrap();
-        let accuracy = |at: usize| masked.history[at].named["val_masked_accuracy"];
-        assert!(accuracy(7) > 1.0 / 16.0, "{masked:#?}");
+        // Some dozen tokens of validation say nothing of a share of right guesses; the loss does.
+        let loss = |at: usize| masked.history[at].named["masked"];
+        assert!(loss(7) < loss(0), "{masked:#?}");
         // The files: every variable of the encoder behind the prefix, and the prefix beside it.
         let config: serde_json::Value =
             serde_json::from_slice(&std::fs::read(dir.path().join("config.json")).unwrap())
