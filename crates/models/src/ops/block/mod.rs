@@ -160,7 +160,7 @@ impl Block {
 
     fn check(&self, b: usize, d: usize, weights: usize, slots: &Slots) -> Result<()> {
         let s = &self.shape;
-        if d != s.width || s.heads == 0 || d % s.heads != 0 || weights != slots.len {
+        if d != s.width || s.heads == 0 || !d.is_multiple_of(s.heads) || weights != slots.len {
             bail!("block of {s:?} with tokens of {d} values and {weights} weights");
         }
         let fits = |n: Option<usize>| n.is_none_or(|n| n == b);
