@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use datafusion::datasource::MemTable;
-use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::prelude::{Expr, SessionConfig, SessionContext};
 use mmpipe_corpora::Scan;
 use mmpipe_signal::recipe::Recipe;
 
@@ -44,6 +44,9 @@ const DIAGNOSTICS: &str = "\
     FROM diagnostics WHERE severity = 'warning' OR code = 'known-fault' \
     GROUP BY 1, 2 ORDER BY 1, 4";
 
+/// The queries that are written here, which order their rows themselves.
+const OURS: [&str; 3] = ["channels", "files", "diagnostics"];
+
 /// Runs the queries and checks what they give.
 pub(crate) async fn plan(scan: &Scan, recipe: &Recipe) -> Result<Plan> {
     let mut config = SessionConfig::new().with_information_schema(true);
@@ -64,6 +67,13 @@ pub(crate) async fn plan(scan: &Scan, recipe: &Recipe) -> Result<Plan> {
             message: e.strip_backtrace(),
         };
         let frame = ctx.sql(sql).await.map_err(explain)?;
+        // A manifest's query need not order its rows, and threads would.
+        let every = frame.schema().columns().into_iter().map(Expr::Column);
+        let frame = if OURS.contains(&what) {
+            frame
+        } else {
+            frame.sort_by(every.collect()).map_err(explain)?
+        };
         let schema = frame.schema().inner().clone();
         let batches = frame.collect().await.map_err(explain)?;
         Rows::new(&scan.dataset, what, schema, &batches)

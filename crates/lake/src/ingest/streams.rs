@@ -34,7 +34,8 @@ const SIDES: [&str; 3] = ["left", "right", "centre"];
 const MOST_DRIFT: f64 = 0.01;
 
 impl Plan {
-    /// The answer of the streams query.
+    /// The answer of the streams query. A trial's sounds stand in the order of [`ROLES`], of one role
+    /// in the order of the rows.
     pub(super) fn read_streams(&mut self, rows: &Rows) -> Result<()> {
         let (path, trial, stimulus) = (
             rows.text("path")?,
@@ -89,6 +90,9 @@ impl Plan {
                 rate,
                 side,
             });
+        }
+        for streams in self.streams.values_mut() {
+            streams.sort_by_key(|s| ROLES.iter().position(|r| *r == s.role));
         }
         Ok(())
     }

@@ -309,6 +309,40 @@ fn a_sound_that_comes_later_is_taken_then() {
     assert_eq!(report.stimuli[0].status, "ok");
 }
 
+/// What a query orders nowhere comes in any order from several threads.
+#[test]
+fn the_order_of_a_querys_rows_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let raw = dir.path().join("raw");
+    let files = raw_folder(&raw);
+    write_talkers(&raw, "two.wav", &[7, 8], 21.0);
+    let attended = "SELECT path, 0 AS trial, 'two.wav#ch2' AS stimulus, 'attended' AS role, 0.0 AS \"offset\" \
+                    FROM files WHERE status = 'ok'";
+    let other = attended.replace("ch2", "ch1").replace("'att", "'unatt");
+    let told = |first: &str, second: &str, name: &str| {
+        let mut asked = request(scan(&raw, &files[..2], WHOLE), &raw);
+        asked.scan.streams_sql = Some(format!("{first} UNION ALL {second}"));
+        asked.scan.stimuli_sql = Some(
+            "SELECT 'two.wav#ch1' AS stimulus, 'a' AS content_id \
+             UNION ALL SELECT 'two.wav#ch2', 'b'"
+                .into(),
+        );
+        let lake = Lake::create_or_open(&dir.path().join(name)).unwrap();
+        run(&lake, asked).unwrap();
+        query(
+            &lake,
+            "SELECT recording_id, epoch, content_id, stimuli FROM eeg ORDER BY 1, 2",
+        )
+    };
+    let one = told(attended, &other, "one");
+    assert!(one.contains("role: attended") && one.contains("role: unattended"));
+    assert!(
+        one.find("role: attended") < one.find("role: unattended"),
+        "{one}"
+    );
+    assert_eq!(one, told(&other, attended, "other"));
+}
+
 #[test]
 fn streams_that_make_no_sense_are_refused() {
     let dir = tempfile::tempdir().unwrap();
