@@ -6,6 +6,7 @@ use std::path::Path;
 use mmpipe_formats::Recording;
 use mmpipe_formats::tree::{Names, Number, TreeSpec, share};
 use mmpipe_trees::{Tree, places};
+use rayon::prelude::*;
 
 use super::classify::{File, Status};
 use super::note::without_path;
@@ -128,49 +129,53 @@ pub(super) fn set(
     })
 }
 
-/// Puts in place of a file with parts the file as a side-car and after it its recordings.
+/// Puts in place of a file with parts the file as a side-car and after it its recordings. Files are
+/// looked into side by side: in a compressed one that is most of a scan.
 pub(super) fn split(files: Vec<File>, manifest: &Manifest, filter: &Filter) -> Vec<File> {
-    let mut out = Vec::with_capacity(files.len());
-    for mut file in files {
-        let rules: Vec<&PartRule> = manifest
-            .parts
-            .iter()
-            .filter(|r| r.pattern.is_match(&file.path))
-            .collect();
-        if rules.is_empty() || file.kind != Some(FileKind::Signal) {
-            out.push(file);
-            continue;
-        }
-        let mut parts = Vec::new();
-        for rule in rules {
-            match recordings(&file, rule) {
-                Ok(more) => parts.extend(more),
-                Err(why) => parts.push(rejected(&file, rule, why)),
-            }
-        }
-        let mut seen = BTreeSet::new();
-        for part in &mut parts {
-            part.keep_if_wanted(filter);
-            if !seen.insert(part.path.clone()) {
-                part.status = Status::Rejected;
-                part.reason = Some("two rules of the manifest give this part".into());
-            }
-        }
-        let whole = parts.iter().any(|p| p.path == file.path);
-        if !whole {
-            // The recordings stand for the file; what was wrong with it is wrong with them.
-            file.kind = Some(FileKind::SideCar);
-            if file.status == Status::Ok {
-                file.status = Status::SideCar;
-                file.reason = Some(format!("holds {} recordings", parts.len()));
-            } else if file.status == Status::Rejected {
-                file.status = Status::SideCar;
-            }
-            out.push(file);
-        }
-        out.extend(parts);
+    let split: Vec<Vec<File>> = files
+        .into_par_iter()
+        .map(|file| split_one(file, manifest, filter))
+        .collect();
+    split.into_iter().flatten().collect()
+}
+
+fn split_one(mut file: File, manifest: &Manifest, filter: &Filter) -> Vec<File> {
+    let rules: Vec<&PartRule> = manifest
+        .parts
+        .iter()
+        .filter(|r| r.pattern.is_match(&file.path))
+        .collect();
+    if rules.is_empty() || file.kind != Some(FileKind::Signal) {
+        return vec![file];
     }
-    out
+    let mut parts = Vec::new();
+    for rule in rules {
+        match recordings(&file, rule) {
+            Ok(more) => parts.extend(more),
+            Err(why) => parts.push(rejected(&file, rule, why)),
+        }
+    }
+    let mut seen = BTreeSet::new();
+    for part in &mut parts {
+        part.keep_if_wanted(filter);
+        if !seen.insert(part.path.clone()) {
+            part.status = Status::Rejected;
+            part.reason = Some("two rules of the manifest give this part".into());
+        }
+    }
+    let whole = parts.iter().any(|p| p.path == file.path);
+    if !whole {
+        // The recordings stand for the file; what was wrong with it is wrong with them.
+        file.kind = Some(FileKind::SideCar);
+        if file.status == Status::Ok {
+            file.status = Status::SideCar;
+            file.reason = Some(format!("holds {} recordings", parts.len()));
+        } else if file.status == Status::Rejected {
+            file.status = Status::SideCar;
+        }
+        parts.insert(0, file);
+    }
+    parts
 }
 
 /// The parts among `files`, by path.
