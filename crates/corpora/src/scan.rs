@@ -13,6 +13,7 @@ mod archives;
 mod bids;
 mod channels;
 mod classify;
+mod early;
 mod events;
 mod look;
 mod note;

@@ -9,6 +9,7 @@ use mmpipe_trees::{Tree, places};
 use rayon::prelude::*;
 
 use super::classify::{File, Status};
+use super::early::Early;
 use super::note::without_path;
 use super::{Filter, Part};
 use crate::manifest::{FileKind, Manifest, PartRule};
@@ -130,13 +131,26 @@ pub(super) fn set(
 }
 
 /// Puts in place of a file with parts the file as a side-car and after it its recordings. Files are
-/// looked into side by side: in a compressed one that is most of a scan.
-pub(super) fn split(files: Vec<File>, manifest: &Manifest, filter: &Filter) -> Vec<File> {
-    let split: Vec<Vec<File>> = files
+/// looked into side by side, and whatever the scan wants of one is read while it is open: a compressed
+/// one is inflated for it as a whole.
+pub(super) fn split(files: Vec<File>, manifest: &Manifest, filter: &Filter) -> (Vec<File>, Early) {
+    let split: Vec<(Vec<File>, Early)> = files
         .into_par_iter()
-        .map(|file| split_one(file, manifest, filter))
+        .map(|file| {
+            let files = split_one(file, manifest, filter);
+            let early = match files.as_slice() {
+                [_] => Early::default(),
+                files => Early::read(files, manifest),
+            };
+            (files, early)
+        })
         .collect();
-    split.into_iter().flatten().collect()
+    let mut all = (Vec::with_capacity(split.len()), Early::default());
+    for (files, early) in split {
+        all.0.extend(files);
+        all.1.extend(early);
+    }
+    all
 }
 
 fn split_one(mut file: File, manifest: &Manifest, filter: &Filter) -> Vec<File> {

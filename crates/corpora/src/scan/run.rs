@@ -29,7 +29,7 @@ pub(super) struct Opened {
 }
 
 /// A recording or why it is rejected, and what is worth knowing either way.
-type Outcome = (Result<Opened, String>, Vec<Note>);
+pub(super) type Outcome = (Result<Opened, String>, Vec<Note>);
 
 /// Scans `raw` with the rules of `manifest`.
 pub(super) fn scan(manifest: &Manifest, raw: &Raw, filter: &Filter) -> Result<Scan> {
@@ -46,21 +46,20 @@ pub(super) fn scan(manifest: &Manifest, raw: &Raw, filter: &Filter) -> Result<Sc
     }
     let files = classify::classify(found, &rules, &manifest.faults, filter);
     let mut notes = Vec::new();
-    let files = parts::split(files, manifest, filter);
+    let (files, mut early) = parts::split(files, manifest, filter);
     let mut files = sounds::split(files, manifest, filter, &mut notes);
     raw.account(&mut files, &mut notes);
     let (parts, sounds) = (parts::list(&files), sounds::list(&files));
     check_signals(manifest, &rules, raw.root(), &files, filter)?;
 
     let index = (manifest.layout == Layout::Bids).then(|| Index::new(&files));
+    let before: Vec<Option<Outcome>> = files.iter().map(|f| early.opened(&f.path)).collect();
     let results: Vec<Option<Outcome>> = files
         .par_iter()
-        .map(|file| {
-            file.is_open().then(|| {
-                let mut notes = Vec::new();
-                let opened = open_one(file, manifest, index.as_ref(), &mut notes);
-                (opened, notes)
-            })
+        .zip(before)
+        .map(|(file, before)| {
+            let now = || outcome(file, manifest, index.as_ref());
+            file.is_open().then(|| before.unwrap_or_else(now))
         })
         .collect();
 
@@ -101,8 +100,9 @@ pub(super) fn scan(manifest: &Manifest, raw: &Raw, filter: &Filter) -> Result<Sc
     for side_car in side_cars {
         tables.push(side_car_table(side_car, &files, &mut broken, &mut notes)?);
     }
-    for rule in &manifest.tables {
-        tables.push(tree_tables::table(rule, &files, &mut notes)?);
+    for (k, rule) in manifest.tables.iter().enumerate() {
+        let table = tree_tables::table(k, rule, &files, &mut early, &mut notes)?;
+        tables.push(table);
     }
     if let Some(index) = &index {
         for (name, table) in index.people(&mut broken, &mut notes) {
@@ -228,6 +228,13 @@ fn check_signals(
         asked: unknown.join(", "),
         found,
     })
+}
+
+/// What comes of opening a recording.
+pub(super) fn outcome(file: &File, manifest: &Manifest, index: Option<&Index>) -> Outcome {
+    let mut notes = Vec::new();
+    let opened = open_one(file, manifest, index, &mut notes);
+    (opened, notes)
 }
 
 /// Opens a recording and judges its channels.

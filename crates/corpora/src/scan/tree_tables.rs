@@ -7,23 +7,35 @@ use mmpipe_formats::tree::share;
 use rayon::prelude::*;
 
 use super::classify::{File, Status};
+use super::early::Early;
 use super::note::{Note, without_path};
 use super::parts::{Element, elements};
 use super::tables::TextTable;
-use crate::Result;
 use crate::manifest::{FileKind, TreeTable};
 
 /// A row and its number from 1.
 type Row = (usize, Vec<Option<String>>);
 /// Rows of one element of a file, by its name; `None` in front where the rule has no `each`.
 type Rows = (Option<String>, Vec<Row>);
+/// The rows of every element of a file and what is wrong with those that cannot be read, or why there
+/// are none.
+pub(super) type Read = Result<(Vec<Rows>, Vec<String>), String>;
 
-/// All files of a rule as one table. What cannot be read is a diagnostic of its file.
+/// Whether a file may hold tables. One whose recordings are parts is there once more, as a side-car.
+pub(super) fn may_hold(file: &File) -> bool {
+    let used = matches!(file.status, Status::Ok | Status::SideCar);
+    file.is_whole() && used && file.kind != Some(FileKind::Annotations)
+}
+
+/// All files of a rule, the manifest's `k`-th, as one table. What cannot be read is a diagnostic of its
+/// file.
 pub(super) fn table(
+    k: usize,
     rule: &TreeTable,
     files: &[File],
+    early: &mut Early,
     notes: &mut Vec<Note>,
-) -> Result<(String, RecordBatch)> {
+) -> crate::Result<(String, RecordBatch)> {
     let mut table = TextTable::with_columns(&["path"]);
     let groups = rule.pattern.group_names();
     let part = rule.each.as_ref().map(|_| "part");
@@ -31,19 +43,20 @@ pub(super) fn table(
     for column in groups.chain(part).chain(["row"]).chain(own) {
         table.column(column);
     }
-    // A file whose recordings are parts is there once more, as a side-car.
-    let wanted = files.iter().filter(|f| {
-        let used = matches!(f.status, Status::Ok | Status::SideCar);
-        f.is_whole() && used && f.kind != Some(FileKind::Annotations)
-    });
+    let wanted = files.iter().filter(|f| may_hold(f));
     let found: Vec<(&File, BTreeMap<String, String>)> = wanted
         .filter_map(|f| Some((f, rule.pattern.groups(&f.path)?)))
         .collect();
+    let before: Vec<Option<Read>> = found
+        .iter()
+        .map(|(file, _)| early.rows(k, &file.path))
+        .collect();
     let read: Vec<(Vec<Rows>, Vec<String>)> = found
         .par_iter()
-        .map(|(file, _)| match rows(file, rule) {
-            Ok(rows) => rows,
-            Err(why) => (Vec::new(), vec![why]),
+        .zip(before)
+        .map(|((file, _), before)| {
+            let read = before.unwrap_or_else(|| rows(file, rule));
+            read.unwrap_or_else(|why| (Vec::new(), vec![why]))
         })
         .collect();
     for ((file, groups), (elements, wrong)) in found.iter().zip(read) {
@@ -56,14 +69,14 @@ pub(super) fn table(
             notes.push(Note::warning(&file.path, "table-unreadable", message));
         }
         for (number, rows) in elements {
-            for (k, row) in rows {
+            for (n, row) in rows {
                 let mut cells: BTreeMap<&str, Option<String>> = BTreeMap::new();
                 cells.insert("path", Some(file.path.clone()));
                 cells.extend(groups.iter().map(|(c, v)| (c.as_str(), Some(v.clone()))));
                 if let Some(number) = &number {
                     cells.insert("part", Some(number.clone()));
                 }
-                cells.insert("row", Some(k.to_string()));
+                cells.insert("row", Some(n.to_string()));
                 cells.extend(rule.columns.keys().map(String::as_str).zip(row));
                 table.push(cells);
             }
@@ -72,8 +85,8 @@ pub(super) fn table(
     table.finish_counted(&rule.table, "row")
 }
 
-/// The rows of every element, and what is wrong with those that cannot be read.
-fn rows(file: &File, rule: &TreeTable) -> Result<(Vec<Rows>, Vec<String>), String> {
+/// The rows of one file.
+pub(super) fn rows(file: &File, rule: &TreeTable) -> Read {
     let tree = share(&file.full).map_err(|e| without_path(&file.full, &e))?;
     let columns = |element: Option<&Element>| -> Vec<(String, String)> {
         let put = |e: &String| match element {
