@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Ingest of a subject of the size of KUL, against SciPy and MNE-Python doing the same in one run.
+"""Ingest of subjects of the size of KUL's, against SciPy and MNE-Python doing the same in one run.
 
     pip install "mne==1.13.*" pyarrow soundfile soxr
     cargo build --release
-    python tests/peers/ingest_kul.py target/release/mmpipe
+    python tests/peers/ingest_kul.py target/release/mmpipe [--subjects 1]
 
-Input, made here by SciPy: `S1.mat`, a compressed MATLAB v5 file with a cell of 20 trials of 6 min,
-64 channels at 128 Hz in f64 (noise: doubles of filtered EEG hardly compress either), and the dry
+Input, made here by SciPy: `S1.mat` (and so on; the data set has 16), a compressed MATLAB v5 file with a cell
+of 20 trials of 6 min, 64 channels at 128 Hz in f64 (noise: doubles of filtered EEG hardly compress either), and the dry
 sounds of four parts, two talkers each, 44.1 kHz mono, 16 bits.
 
 Both sides read the trials, band-pass them 1-40 Hz (Butterworth of order 4, forward and backward),
@@ -38,30 +38,31 @@ NAMES = (
 ).split()
 
 
-def write(raw):
+def write(raw, subjects):
     import numpy as np
     import scipy.io
     import soundfile
 
     rng = np.random.default_rng(0)
-    trials = np.empty((1, TRIALS), dtype=object)
     labels = np.array([(name,) for name in NAMES], dtype=[("Label", object)])
-    for k in range(TRIALS):
-        part, side = k % 4 + 1, "LR"[k // 4 % 2]
-        trials[0, k] = {
-            "RawData": {"EegData": 20 * rng.standard_normal((SECONDS * SFREQ, CHANNELS)), "Channels": np.arange(1, 65)},
-            "FileHeader": {"SampleRate": float(SFREQ), "ChannelCount": 64.0, "Channels": labels},
-            "TrialID": float(k + 1),
-            "attended_ear": side,
-            "attended_track": 1.0,
-            "stimuli": np.array([f"part{part}_track1_dry.wav", f"part{part}_track2_dry.wav"], dtype=object),
-            "condition": "dry",
-            "experiment": 1.0,
-            "part": float(part),
-            "repetition": 0.0,
-            "subject": "S1",
-        }
-    scipy.io.savemat(raw / "S1.mat", {"trials": trials}, do_compression=True)
+    for subject in range(1, subjects + 1):
+        trials = np.empty((1, TRIALS), dtype=object)
+        for k in range(TRIALS):
+            part, side = k % 4 + 1, "LR"[k // 4 % 2]
+            trials[0, k] = {
+                "RawData": {"EegData": 20 * rng.standard_normal((SECONDS * SFREQ, CHANNELS)), "Channels": np.arange(1, 65)},
+                "FileHeader": {"SampleRate": float(SFREQ), "ChannelCount": 64.0, "Channels": labels},
+                "TrialID": float(k + 1),
+                "attended_ear": side,
+                "attended_track": 1.0,
+                "stimuli": np.array([f"part{part}_track1_dry.wav", f"part{part}_track2_dry.wav"], dtype=object),
+                "condition": "dry",
+                "experiment": 1.0,
+                "part": float(part),
+                "repetition": 0.0,
+                "subject": f"S{subject}",
+            }
+        scipy.io.savemat(raw / f"S{subject}.mat", {"trials": trials}, do_compression=True)
     (raw / "stimuli").mkdir()
     for part in range(1, 5):
         for track in (1, 2):
@@ -92,15 +93,16 @@ def worker(raw, out):
         pq.write_table(table, out / name, compression="none", use_dictionary=False, write_statistics=False)
 
     begin, cpu = time.perf_counter(), time.process_time()
-    trials = scipy.io.loadmat(raw / "S1.mat", squeeze_me=True, struct_as_record=False)["trials"]
-    for k, trial in enumerate(trials):
-        names = [channel.Label for channel in trial.FileHeader.Channels]
-        info = mne.create_info(names, float(trial.FileHeader.SampleRate), "eeg")
-        eeg = condition(mne.io.RawArray(trial.RawData.EegData.T * 1e-6, info))
-        data = mne.make_fixed_length_epochs(eeg, duration=2.0, preload=True).get_data(copy=False)
-        mean = data.mean(axis=2, keepdims=True)
-        z = ((data - mean) / np.maximum(data.std(axis=2, keepdims=True), 1e-30)).astype(np.float32)
-        store(z.reshape(-1, z.shape[2]), f"trial{k}.parquet")
+    for subject in sorted(raw.glob("S*.mat")):
+        trials = scipy.io.loadmat(subject, squeeze_me=True, struct_as_record=False)["trials"]
+        for k, trial in enumerate(trials):
+            names = [channel.Label for channel in trial.FileHeader.Channels]
+            info = mne.create_info(names, float(trial.FileHeader.SampleRate), "eeg")
+            eeg = condition(mne.io.RawArray(trial.RawData.EegData.T * 1e-6, info))
+            data = mne.make_fixed_length_epochs(eeg, duration=2.0, preload=True).get_data(copy=False)
+            mean = data.mean(axis=2, keepdims=True)
+            z = ((data - mean) / np.maximum(data.std(axis=2, keepdims=True), 1e-30)).astype(np.float32)
+            store(z.reshape(-1, z.shape[2]), f"{subject.stem}-trial{k}.parquet")
     for path in sorted((raw / "stimuli").glob("*.wav")):
         sound, rate = soundfile.read(path, dtype="float32")
         sound = soxr.resample(sound, rate, 16_000, quality="HQ")
@@ -113,6 +115,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("mmpipe", type=pathlib.Path, help="release binary")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--subjects", type=int, default=1)
     parser.add_argument("--input", type=pathlib.Path, help="folder of the input; made where it is absent")
     parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--write", type=pathlib.Path, help=argparse.SUPPRESS)
@@ -120,7 +123,7 @@ def main():
     if args.worker:
         return worker(*args.worker)
     if args.write:
-        return write(args.write)
+        return write(args.write, args.subjects)
     binary = args.mmpipe.resolve(strict=True)
     with tempfile.TemporaryDirectory(prefix="mmpipe-peers-") as scratch:
         scratch = pathlib.Path(scratch)
@@ -128,7 +131,7 @@ def main():
         if not raw.exists():
             raw.mkdir()
             # A process of its own: a child starts with the peak memory of its parent.
-            subprocess.run([sys.executable, __file__, binary, "--write", raw], check=True)
+            subprocess.run([sys.executable, __file__, binary, "--write", raw, "--subjects", str(args.subjects)], check=True)
         for path in raw.rglob("*.*"):
             with open(path, "rb") as file:
                 while file.read(1 << 20):
