@@ -2,9 +2,9 @@
 
 use crate::support::Scratch;
 
-const COMMANDS: [&str; 14] = [
-    "datasets", "fetch", "inspect", "ingest", "sql", "split", "audit", "train", "evaluate",
-    "report", "simulate", "convert", "config", "demo",
+const COMMANDS: [&str; 15] = [
+    "datasets", "fetch", "inspect", "ingest", "sql", "split", "audit", "embed", "train",
+    "evaluate", "report", "simulate", "convert", "config", "demo",
 ];
 
 #[test]

@@ -16,6 +16,7 @@ mod cli;
 mod convert;
 mod ds004356;
 mod dtu;
+mod embed;
 mod esaa;
 mod feis;
 mod fetch;

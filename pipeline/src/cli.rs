@@ -70,6 +70,8 @@ pub(crate) enum Command {
     Split(SplitArgs),
     /// Audit a stored split again, from the stored assignments
     Audit(AuditArgs),
+    /// Keep what a sound encoder that does not learn gives of the lake's sounds
+    Embed(EmbedArgs),
     /// Train a model, and its controls, on every fold of a split
     Train(Box<TrainArgs>),
     /// Score a run on its test folds, with controls and chance beside it
@@ -241,6 +243,41 @@ pub(crate) struct SplitArgs {
 pub(crate) struct AuditArgs {
     /// Name of the split
     pub(crate) split: String,
+}
+
+/// `mmpipe embed`
+#[derive(Debug, Args)]
+pub(crate) struct EmbedArgs {
+    /// The encoder
+    #[arg(long, value_enum, value_name = "ENCODER")]
+    pub(crate) audio: SoundEncoder,
+    /// Its weights: a safetensors or PyTorch file, a folder with one, or what `mmpipe convert` made
+    #[arg(long, value_name = "FILE|DIR")]
+    pub(crate) weights: PathBuf,
+    /// Data set whose sounds are heard (repeatable) [default: all that have sounds]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) dataset: Vec<String>,
+    /// Preprocessing recipe of the sounds [default: the only one there is]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) recipe: Option<String>,
+}
+
+/// Sound encoders that can be frozen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SoundEncoder {
+    /// wav2vec 2.0
+    Wav2vec2,
+    /// HuBERT
+    Hubert,
+}
+
+impl From<SoundEncoder> for mmpipe_train::Audio {
+    fn from(encoder: SoundEncoder) -> Self {
+        match encoder {
+            SoundEncoder::Wav2vec2 => Self::Wav2vec2,
+            SoundEncoder::Hubert => Self::Hubert,
+        }
+    }
 }
 
 /// Training stages.

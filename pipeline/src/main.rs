@@ -13,6 +13,7 @@ mod progress;
 mod render;
 mod runs;
 mod source;
+mod vectors;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;

@@ -54,6 +54,9 @@ pub(crate) struct RunRecord {
     /// Where the first weights come from, if they are not random
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) init: Option<InitRecord>,
+    /// Weights that the sound encoder starts from, where a file of them was named
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sound: Option<InitRecord>,
     /// Digest of the epochs that the source holds
     pub(crate) data_digest: String,
     /// Version of the code
@@ -129,6 +132,9 @@ pub(crate) struct PretrainRecord {
     /// Where the first weights come from, if they are not random
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) init: Option<InitRecord>,
+    /// Weights that the sound encoder starts from, where a file of them was named
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sound: Option<InitRecord>,
     /// Digest of the epochs that the source holds
     pub(crate) data_digest: String,
     /// Version of the code

@@ -1,11 +1,12 @@
 //! The lake's epochs as the trainer's examples: the one place where the two meet.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Result, bail};
 use arrow::array::AsArray;
 use mmpipe_eval::result::Prediction as Scored;
-use mmpipe_lake::{AudioStore, EpochStore, Lake};
+use mmpipe_lake::{AudioStore, EmbeddingStore, EpochStore, Lake, Segment};
 use mmpipe_splits::{Role, Split};
 use mmpipe_train::{
     Error as TrainError, Fold, Meta, Prediction, Result as TrainResult, Source, Task,
@@ -52,6 +53,8 @@ pub(crate) struct LakeSource {
     candidates: Vec<Vec<(String, i32)>>,
     sfreq: f64,
     digest: String,
+    /// Vectors of frozen sound encoders by the encoder's identity, opened when they are asked for.
+    vectors: Mutex<HashMap<String, Arc<EmbeddingStore>>>,
 }
 
 impl LakeSource {
@@ -137,7 +140,41 @@ impl LakeSource {
             candidates,
             sfreq,
             digest,
+            vectors: Mutex::default(),
         })
+    }
+
+    /// The sounds.
+    pub(crate) fn audio(&self) -> &AudioStore {
+        &self.audio
+    }
+
+    /// Every segment of sound that belongs to an example.
+    pub(crate) fn segments(&self) -> HashSet<Segment> {
+        self.candidates.iter().flatten().cloned().collect()
+    }
+
+    /// Data sets of the examples.
+    pub(crate) fn datasets(&self) -> Vec<String> {
+        let names: HashSet<&String> = self.metas.iter().map(|m| &m.dataset).collect();
+        let mut names: Vec<String> = names.into_iter().cloned().collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Samples of a sound as long as an epoch.
+    pub(crate) fn samples(&self) -> usize {
+        AUDIO_SFREQ * self.epochs.n_times() / (self.sfreq.max(1.0) as usize)
+    }
+
+    fn vectors(&self, encoder: &str) -> mmpipe_lake::Result<Arc<EmbeddingStore>> {
+        let mut all = self.vectors.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(store) = all.get(encoder) {
+            return Ok(store.clone());
+        }
+        let store = Arc::new(EmbeddingStore::open(&self.audio, encoder)?);
+        all.insert(encoder.to_owned(), store.clone());
+        Ok(store)
     }
 
     /// A split's folds as indices into these epochs.
@@ -327,16 +364,9 @@ impl Source for LakeSource {
                 format!("there is no candidate {k}"),
             ));
         };
-        out.resize(
-            AUDIO_SFREQ * self.epochs.n_times() / (self.sfreq.max(1.0) as usize),
-            0.0,
-        );
-        let peak = self
-            .audio
-            .read(stimulus, *segment, out)
-            .map_err(|e| TrainError::source(id, "candidate", e.to_string()))?;
-        out.iter_mut().for_each(|x| *x *= peak);
-        Ok(())
+        out.resize(self.samples(), 0.0);
+        hear(&self.audio, stimulus, *segment, out)
+            .map_err(|e| TrainError::source(id, "candidate", e.to_string()))
     }
 
     fn candidate_key(&self, i: usize, k: usize) -> Option<u64> {
@@ -345,4 +375,27 @@ impl Source for LakeSource {
         key.extend_from_slice(&segment.to_le_bytes());
         Some(xxh3_64(&key))
     }
+
+    fn embedding(&self, encoder: &str, i: usize, k: usize) -> TrainResult<Option<Vec<f32>>> {
+        let Some((stimulus, segment)) = self.candidates[i].get(k) else {
+            return Ok(None);
+        };
+        let found = self
+            .vectors(encoder)
+            .and_then(|v| v.read(stimulus, *segment));
+        let id = self.metas[i].epoch_id;
+        found.map_err(|e| TrainError::source(id, format!("vector of candidate {k}"), e.to_string()))
+    }
+}
+
+/// Samples of a segment as they are heard: not divided by its peak. `out` has their number.
+pub(crate) fn hear(
+    audio: &AudioStore,
+    stimulus: &str,
+    segment: i32,
+    out: &mut [f32],
+) -> mmpipe_lake::Result<()> {
+    let peak = audio.read(stimulus, segment, out)?;
+    out.iter_mut().for_each(|x| *x *= peak);
+    Ok(())
 }

@@ -42,7 +42,7 @@ pub enum Error {
     },
     /// A table name that the schemas do not have.
     #[error(
-        "unknown table {0:?}; the lake has eeg, recordings, stimuli, audio, splits and predictions"
+        "unknown table {0:?}; the lake has eeg, recordings, stimuli, audio, audio_embeddings, splits and predictions"
     )]
     UnknownTable(String),
     /// Rows do not fit a table.

@@ -8,6 +8,7 @@
 
 mod audio_store;
 mod commit;
+mod embeddings;
 mod epoch_store;
 mod error;
 mod functions;
@@ -22,6 +23,7 @@ mod view;
 
 pub use audio_store::AudioStore;
 pub use commit::write_bytes as write_file;
+pub use embeddings::{EmbeddingStore, Encoder, Missing, Segment, remove_orphans, write_embeddings};
 pub use epoch_store::{EpochMeta, EpochStore, StreamRef};
 pub use error::{Error, Result};
 pub use ingest::{IngestReport, IngestRequest, Progress, ingest, sound_of};

@@ -45,11 +45,12 @@ pub struct Column {
     pub samples: bool,
 }
 
-const SOURCES: [&str; 6] = [
+const SOURCES: [&str; 7] = [
     include_str!("../../../schemas/eeg.toml"),
     include_str!("../../../schemas/recordings.toml"),
     include_str!("../../../schemas/stimuli.toml"),
     include_str!("../../../schemas/audio.toml"),
+    include_str!("../../../schemas/audio_embeddings.toml"),
     include_str!("../../../schemas/splits.toml"),
     include_str!("../../../schemas/predictions.toml"),
 ];

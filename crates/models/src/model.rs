@@ -63,6 +63,9 @@ pub struct Batch {
     /// [batch, candidates, ...], f32: of each sound what a sound encoder reads, log-mel spectrograms
     /// [bands, frames], waveforms [samples] or embeddings [width].
     pub sounds: Option<Tensor>,
+    /// Of each candidate, row by row, what its sound is known by: a sound that comes several times is
+    /// heard once. Absent: every candidate is heard by itself.
+    pub sound_ids: Option<Arc<[u64]>>,
 }
 
 impl Batch {
@@ -73,6 +76,7 @@ impl Batch {
             ch_names,
             envelopes: None,
             sounds: None,
+            sound_ids: None,
         }
     }
 
@@ -92,17 +96,31 @@ impl Batch {
         }
     }
 
+    /// With what its sounds are known by, one number a candidate, row by row.
+    pub fn known_by(self, ids: Vec<u64>) -> Self {
+        Self {
+            sound_ids: Some(ids.into()),
+            ..self
+        }
+    }
+
     /// The rows `start` to `start + len`, sounds included.
     ///
     /// # Errors
     /// Those of the tensor library for rows that are not there.
     pub fn rows(&self, start: usize, len: usize) -> Result<Self> {
         let cut = |x: &Tensor| x.narrow(0, start, len)?.contiguous();
+        let all = self.eeg.dim(0)?.max(1);
+        let of_rows = |ids: &Arc<[u64]>| {
+            let k = ids.len() / all;
+            ids.get(start * k..(start + len) * k).map(Arc::from)
+        };
         Ok(Self {
             eeg: cut(&self.eeg)?,
             ch_names: self.ch_names.clone(),
             envelopes: self.envelopes.as_ref().map(cut).transpose()?,
             sounds: self.sounds.as_ref().map(cut).transpose()?,
+            sound_ids: self.sound_ids.as_ref().and_then(of_rows),
         })
     }
 

@@ -91,7 +91,8 @@ pub struct Param {
 pub struct Params {
     device: Device,
     dtype: DType,
-    seed: u64,
+    /// None: every variable starts at zero.
+    seed: Option<u64>,
     entries: Vec<Param>,
     index: HashMap<String, usize>,
 }
@@ -102,12 +103,21 @@ impl Params {
         Self::with_dtype(seed, device, DType::F32)
     }
 
+    /// As [`Params::new`], all zeros: for a network whose variables are loaded next, which need not be
+    /// drawn first.
+    pub fn unset(device: &Device) -> Self {
+        Self {
+            seed: None,
+            ..Self::new(0, device)
+        }
+    }
+
     /// As [`Params::new`] with another floating type; f64 serves numeric checks.
     pub fn with_dtype(seed: u64, device: &Device, dtype: DType) -> Self {
         Self {
             device: device.clone(),
             dtype,
-            seed,
+            seed: Some(seed),
             entries: Vec::new(),
             index: HashMap::new(),
         }
@@ -161,7 +171,11 @@ impl Params {
                 name: name.to_string(),
             });
         }
-        let values = init.values(Stream::named(self.seed, name), shape.elem_count());
+        let n = shape.elem_count();
+        let values = match self.seed {
+            Some(seed) => init.values(Stream::named(seed, name), n),
+            None => vec![0.0; n],
+        };
         let tensor = Tensor::from_vec(values, shape, &Device::Cpu)?
             .to_dtype(self.dtype)?
             .to_device(&self.device)?;

@@ -47,6 +47,65 @@ impl ModelKind {
 pub enum Audio {
     /// A small network on the log-mel spectrogram.
     Mel,
+    /// wav2vec 2.0 of base size, or what shape the weights have.
+    Wav2vec2,
+    /// HuBERT of base size, or what shape the weights have.
+    Hubert,
+}
+
+impl Audio {
+    /// Name, as in configuration files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Audio::Mel => "mel",
+            Audio::Wav2vec2 => "wav2vec2",
+            Audio::Hubert => "hubert",
+        }
+    }
+}
+
+/// Whether the sound encoder learns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AudioTrain {
+    /// All of it, at the rate of everything else, as MindMix has it in stages 2 and 3.
+    Trainable,
+    /// None of it. Each different sound is heard once, and its vector kept.
+    Frozen,
+}
+
+/// Refuses settings of the sound encoder that do not hold together; `hears` says whether there is one,
+/// and `weights` whether `init` may bring its weights.
+pub(crate) fn check_audio(
+    audio: Audio,
+    train: AudioTrain,
+    init: Option<&str>,
+    hears: bool,
+    weights: bool,
+) -> Result<()> {
+    let wrong = |field: &'static str, message: String| Err(Error::Config { field, message });
+    if init.is_some() && audio == Audio::Mel {
+        return wrong(
+            "audio_init",
+            "expected nothing, the log-mel encoder starts anew or with `init`; found a path, did you mean `audio = wav2vec2`?".into(),
+        );
+    }
+    if train == AudioTrain::Frozen && audio == Audio::Mel {
+        return wrong(
+            "audio_train",
+            "expected `trainable`, the log-mel encoder has no published weights to be frozen at; found `frozen`, did you mean `audio = wav2vec2`?".into(),
+        );
+    }
+    if hears && audio != Audio::Mel && init.is_none() && !weights {
+        return wrong(
+            "audio_init",
+            format!(
+                "expected weights for {}: a file or folder of Hugging Face's or of `mmpipe convert`, or `random` for weights that nobody trained; found nothing",
+                audio.name()
+            ),
+        );
+    }
+    Ok(())
 }
 
 /// What a model is asked.
@@ -154,7 +213,8 @@ pub struct TrainConfig {
     /// Decay of the moving average of the weights that is validated and asked in place of the
     /// weights; 0 = no average.
     pub ema: f64,
-    /// Dropout of the model; absent = the model's own default.
+    /// Dropout of the model; absent = the model's own default. Of a `wav2vec2` or `hubert` encoder it
+    /// replaces every rate that is not 0.
     pub dropout: Option<f64>,
     /// MindMix: rate at which the last block of the encoder is left out (the first never is);
     /// absent = the model's own default.
@@ -193,6 +253,18 @@ pub struct TrainConfig {
     pub fusion: FusionKind,
     /// mindmix-av, mindmix-prototype: the sound encoder (of the latter its width alone).
     pub audio: Audio,
+    /// mindmix-av: weights that a `wav2vec2` or `hubert` encoder starts from: a safetensors or PyTorch
+    /// file as Hugging Face has it, a folder with one, or what `mmpipe convert` made; `random` for
+    /// weights that nobody trained. The shape comes with the weights, whatever `size` is. Where `init`
+    /// brings a sound encoder of this kind, that one is taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audio_init: Option<String>,
+    /// mindmix-av: whether that encoder learns. It does by default, all of it and at the rate of the
+    /// rest, as in MindMix.
+    pub audio_train: AudioTrain,
+    /// mindmix-av: hide spans of frames from such an encoder while it learns (SpecAugment), as it does
+    /// by itself where it was published.
+    pub spec_augment: bool,
     /// bandpower-lr: edges of the bands, Hz.
     pub bands: Vec<(f64, f64)>,
     /// bandpower-lr: inverse strength of the L2 penalty, scikit-learn's `C`.
@@ -256,6 +328,9 @@ impl Default for TrainConfig {
             spatial: true,
             fusion: FusionKind::CalraPaper,
             audio: Audio::Mel,
+            audio_init: None,
+            audio_train: AudioTrain::Trainable,
+            spec_augment: true,
             bands: vec![
                 (1.0, 4.0),
                 (4.0, 8.0),
@@ -370,6 +445,19 @@ impl TrainConfig {
                     .into(),
             );
         }
+        if self.audio_init.is_some() && self.model != ModelKind::MindmixAv {
+            return wrong(
+                "audio_init",
+                "expected the model `mindmix-av`, which hears; found another".into(),
+            );
+        }
+        check_audio(
+            self.audio,
+            self.audio_train,
+            self.audio_init.as_deref(),
+            self.model == ModelKind::MindmixAv,
+            self.init.is_some(),
+        )?;
         at_least_one(&[
             ("kernel", self.kernel.unwrap_or(1)),
             ("f1", self.f1),

@@ -1,6 +1,9 @@
 //! Fit one fold; ask what was fitted.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use mmpipe_eval::result::Prediction;
@@ -10,9 +13,10 @@ use crate::baseline::{self, BandPowers, Stretches};
 use crate::config::{ModelKind, Standardise, Task, TrainConfig};
 use crate::control::noise::{self, NoiseSource, Template};
 use crate::control::{Control, permute};
-use crate::data::{ASKING, Features, Labels, Plan};
+use crate::data::{ASKING, Ear, Features, Labels, Plan};
 use crate::progress::Progress;
 use crate::report::{Ended, FitReport};
+use crate::sound::{Asked, Hears, Sound};
 use crate::source::{Fold, Source};
 use crate::spec::{Spec, usable, usable_one};
 use crate::stage::{Outcome, load_weights, seconds};
@@ -26,6 +30,9 @@ pub(crate) struct Door<'a> {
     features: Features<'a>,
     powers: BandPowers<'a>,
     stretches: Stretches<'a>,
+    /// Frozen sound encoders by what they are known by.
+    ears: Arc<Mutex<HashMap<String, Arc<Ear>>>>,
+    budget: usize,
 }
 
 impl<'a> Door<'a> {
@@ -35,7 +42,21 @@ impl<'a> Door<'a> {
             features: Features::new(source, Spec::features(cfg), budget),
             powers: BandPowers::new(source, &cfg.bands, budget),
             stretches: Stretches::new(source, cfg.envelope_sfreq, budget),
+            ears: Arc::default(),
+            budget,
         }
+    }
+
+    /// What a fit that hears with `sound` reads.
+    fn hearing(&self, sound: Option<&Sound>) -> Cow<'_, Features<'a>> {
+        let Some(sound) = sound.filter(|s| s.hears.frozen()) else {
+            return Cow::Borrowed(&self.features);
+        };
+        let mut ears = self.ears.lock().unwrap_or_else(PoisonError::into_inner);
+        let ear = ears
+            .entry(sound.hears.about.hash.clone())
+            .or_insert_with(|| Arc::new(Ear::new(sound.encoder(), self.budget / 2)));
+        Cow::Owned(self.features.hearing(ear.clone()))
     }
 }
 
@@ -91,7 +112,12 @@ pub(crate) fn fit_as(
             (Some(Control::LabelPermuted), labels)
         }
     };
-    let spec = Spec::of(source, &fold, cfg)?;
+    let sound = Sound::of_fit(cfg, fold.fold, control.is_some(), dir)?;
+    let hears = sound.as_ref().map(|s| s.hears.clone());
+    let spec = Spec::of(source, &fold, cfg, hears)?;
+    // Others take a width from it and hear nothing.
+    let sound = sound.filter(|_| cfg.model == ModelKind::MindmixAv);
+    let features = door.hearing(sound.as_ref());
     let all: Vec<usize> = [&fold.train, &fold.val, &fold.test]
         .into_iter()
         .flatten()
@@ -120,7 +146,8 @@ pub(crate) fn fit_as(
         None => channels.names(source.meta(fold.train[0]).montage).to_vec(),
     };
     let job = Job {
-        features: &door.features,
+        features: &features,
+        sound: sound.as_ref(),
         fold: &fold,
         cfg,
         labels: &labels,
@@ -182,6 +209,7 @@ pub(crate) fn fit_as(
         history: state.history,
         seconds: seconds(start),
         wait_seconds: waited.as_secs_f64(),
+        sound: sound.map(|s| s.hears.about),
         notes,
     };
     let json = serde_json::to_vec_pretty(&report)
@@ -286,6 +314,8 @@ pub(crate) fn predict_as(
             features: door.features.with_other_eeg(&noise),
             powers: BandPowers::new(&noise, &cfg.bands, 0),
             stretches: door.stretches.with_other_eeg(&noise),
+            ears: door.ears.clone(),
+            budget: door.budget,
         };
         return predict_as(&door, indices, cfg, dir, None);
     }
@@ -342,8 +372,14 @@ fn ask_network(
     load_weights(store, state.step, own.ema, model.params())?;
     let (channels, _) = state.about.spec.plan(door.features.source, indices, own)?;
     let labels = Labels::default();
+    let listens = |_: &Hears| own.model == ModelKind::MindmixAv;
+    let sound = state.about.spec.hears.clone().filter(listens).map(|hears| {
+        let control = state.about.control.is_some();
+        Sound::kept(hears, Asked::of(own, state.about.fold, control))
+    });
+    let features = door.hearing(sound.as_ref());
     let plan = Plan {
-        features: &door.features,
+        features: &features,
         channels: &channels,
         labels: &labels,
         task: state.about.spec.task,

@@ -8,6 +8,7 @@ use mmpipe_models::Params;
 use mmpipe_models::weights::{encoder_part, read_tensors};
 
 use crate::run::fold_dir;
+use crate::sound::PREFIX;
 use crate::{Error, Result};
 
 /// Prefix of the encoder's variables in the networks that are fine-tuned.
@@ -42,12 +43,18 @@ pub fn init_file(path: &Path, fold: i32) -> PathBuf {
 /// Loads the encoder of `init` into `params`, by name, and with it the projection and what else of
 /// stage 2 file and network share: a safetensors or PyTorch file, or a folder as [`init_file`] reads
 /// it. Gives notes: how many tensors were taken, which variables found none and keep their random
-/// start, what was left in the file.
+/// start, what was left in the file. `heard`: the sound encoder's weights are chosen elsewhere
+/// ([`crate::sound`]), and are neither taken nor told of here.
 ///
 /// # Errors
 /// [`Error::Checkpoint`] for a file that is no encoder's, for shapes that do not fit, and for an
 /// encoder of another depth.
-pub(crate) fn load_encoder(init: &str, fold: i32, params: &Params) -> Result<Vec<String>> {
+pub(crate) fn load_encoder(
+    init: &str,
+    fold: i32,
+    params: &Params,
+    heard: bool,
+) -> Result<Vec<String>> {
     let path = init_file(Path::new(init), fold);
     let wrong = |e: String| Error::checkpoint(&path, e);
     let tensors = read_tensors(&path).map_err(|e| match e {
@@ -74,6 +81,8 @@ pub(crate) fn load_encoder(init: &str, fold: i32, params: &Params) -> Result<Vec
             _ => left += 1,
         }
     }
+    let elsewhere = |name: &str| heard && name.starts_with(PREFIX);
+    given.retain(|name, _| !elsewhere(name));
     // A projection or fusion of another width may stay behind; a layer of the encoder may not.
     let mut misfit = Vec::new();
     given.retain(|name, t| {
@@ -108,6 +117,7 @@ pub(crate) fn load_encoder(init: &str, fold: i32, params: &Params) -> Result<Vec
         .iter()
         .map(|p| p.name.as_str())
         .filter(|n| n.starts_with(ENCODER) || of_stage_2(n))
+        .filter(|n| !elsewhere(n))
         .filter(|n| !given.contains_key(*n) && !misfit.contains(n))
         .collect();
     if let Some(block) = fresh.iter().find(|n| n.ends_with("qkv.weight")) {

@@ -25,14 +25,17 @@ mod pretrain;
 mod progress;
 mod report;
 mod run;
+mod sound;
 mod source;
 mod spec;
 mod stage;
 mod store;
 mod trainer;
 
-pub use align::{AlignConfig, AlignReport, align};
-pub use config::{Audio, ClassWeights, ModelKind, Select, Size, Standardise, Task, TrainConfig};
+pub use align::{AlignConfig, AlignReport, align, align_encoder};
+pub use config::{
+    Audio, AudioTrain, ClassWeights, ModelKind, Select, Size, Standardise, Task, TrainConfig,
+};
 pub use control::Control;
 pub use error::{Error, Result};
 pub use fit::{fit, predict};
@@ -46,6 +49,7 @@ pub use pretrain::{
 };
 pub use progress::{Progress, Silent};
 pub use report::{Ended, EpochRecord, FitReport};
-pub use run::{RunReport, fold_dir, run};
+pub use run::{RunReport, fold_dir, frozen_encoders, run};
+pub use sound::{SoundEncoder, SoundReport};
 pub use source::{Fold, MemorySource, Meta, Source};
 pub use stage::{MemoryEstimate, StepConfig, available_memory};

@@ -2,11 +2,12 @@
 //! weights of one stage fit the next.
 
 use mmpipe_models::align::{AlignConfig, FusionConfig, FusionKind};
-use mmpipe_models::audio::{AudioConfig, MelConfig};
+use mmpipe_models::audio::{AudioConfig, MelConfig, Wav2Vec2Config};
 use mmpipe_models::encoder::{self, EncoderConfig};
 
 use crate::config::{Audio, Size, TrainConfig};
 use crate::data::FeatureKind;
+use crate::sound::Hears;
 
 /// What decides the shape; see the fields of the same names in [`TrainConfig`].
 #[derive(Debug, Clone, Copy)]
@@ -68,16 +69,32 @@ impl Shape {
         }
     }
 
-    /// What the sound encoder reads.
+    /// What the sound encoder reads; of a frozen one see [`crate::data::Features::hearing`].
     pub(crate) fn features(&self) -> FeatureKind {
         match self.audio {
             Audio::Mel => FeatureKind::EegAndMel(self.mel().bands),
+            Audio::Wav2vec2 | Audio::Hubert => FeatureKind::EegAndWave,
+        }
+    }
+
+    /// The sound encoder in the network. A frozen one is outside it, and so is one that is asked for
+    /// by nothing (`hears` is none).
+    fn hearing(&self, hears: Option<&Hears>) -> AudioConfig {
+        let outside = |c: &Wav2Vec2Config| AudioConfig::Embeddings {
+            width: c.hidden_size,
+        };
+        match (self.audio, hears, self.size) {
+            (Audio::Mel, ..) => AudioConfig::Mel(self.mel()),
+            (_, Some(h), _) if h.frozen() => outside(&h.config),
+            (_, Some(h), _) => AudioConfig::Wav2Vec2(h.config.clone()),
+            (_, None, Size::Tiny) => outside(&Wav2Vec2Config::tiny()),
+            (_, None, Size::Base) => outside(&Wav2Vec2Config::wav2vec2_base()),
         }
     }
 
     /// Both encoders and the fusion module, with honest pairs. What kind of sound a sound is, no data
     /// set says by a code of ours, so there are no maps by kind.
-    pub(crate) fn aligner(&self) -> AlignConfig {
+    pub(crate) fn aligner(&self, hears: Option<&Hears>) -> AlignConfig {
         let fusion = FusionConfig::new(self.fusion);
         let fusion = match self.size {
             Size::Base => fusion,
@@ -90,9 +107,7 @@ impl Shape {
         };
         AlignConfig {
             eeg: self.encoder(),
-            audio: match self.audio {
-                Audio::Mel => AudioConfig::Mel(self.mel()),
-            },
+            audio: self.hearing(hears),
             fusion: FusionConfig {
                 type_aligner: false,
                 dropout: self.dropout.map_or(fusion.dropout, |d| d as f32),

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{ModelKind, Select, Task};
 use crate::control::Control;
+use crate::sound::SoundReport;
 
 /// One pass over the training examples.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -84,6 +85,9 @@ pub struct FitReport {
     pub seconds: f64,
     /// Seconds of them in which the training thread waited for a batch.
     pub wait_seconds: f64,
+    /// What it hears with, where that is wav2vec 2.0 or HuBERT.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sound: Option<SoundReport>,
     /// What a reader must know: data left out and why, data used in unusual ways.
     pub notes: Vec<String>,
 }

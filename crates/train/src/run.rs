@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use mmpipe_eval::result::Prediction;
 
 use crate::Result;
-use crate::config::TrainConfig;
+use crate::config::{AudioTrain, ModelKind, TrainConfig};
 use crate::control::{Control, permute};
 use crate::fit::{As, Door, fit_as, predict_as};
 use crate::progress::Progress;
 use crate::report::FitReport;
+use crate::sound::{Sound, SoundEncoder};
 use crate::source::{Fold, Source};
 
 /// What came out of all folds.
@@ -29,6 +30,41 @@ pub fn fold_dir(dir: &Path, control: Option<Control>, fold: i32) -> PathBuf {
         Some(Control::NoiseEeg) | None => dir.to_path_buf(),
     }
     .join(format!("fold={fold}"))
+}
+
+/// The frozen sound encoders that the fits of these folds and controls hear with, each once; none where
+/// the settings freeze none. Who keeps their vectors (see [`Source::embedding`]) can make them before
+/// [`run`] does.
+///
+/// # Errors
+/// See [`crate::Error`]: settings or files that give no encoder.
+pub fn frozen_encoders(
+    cfg: &TrainConfig,
+    folds: &[i32],
+    controls: &[Control],
+    dir: &Path,
+) -> Result<Vec<SoundEncoder>> {
+    let mut encoders: Vec<SoundEncoder> = Vec::new();
+    if cfg.model != ModelKind::MindmixAv || cfg.audio_train != AudioTrain::Frozen {
+        return Ok(encoders);
+    }
+    let permuted = controls.contains(&Control::LabelPermuted);
+    for fold in folds {
+        let mut places = vec![(fold_dir(dir, None, *fold), false)];
+        if permuted {
+            let path = fold_dir(dir, Some(Control::LabelPermuted), *fold);
+            places.push((path.join("fit=0"), true));
+        }
+        for (path, control) in places {
+            let sound = Sound::of_fit(cfg, *fold, control, &path)?;
+            let new = sound.map(|s| s.encoder()).filter(|new| {
+                let hash = |e: &SoundEncoder| e.about().hash == new.about().hash;
+                !encoders.iter().any(hash)
+            });
+            encoders.extend(new);
+        }
+    }
+    Ok(encoders)
 }
 
 /// Fit every fold and predict its test role, then the controls. Folds one after the other; the

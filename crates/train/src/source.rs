@@ -3,6 +3,8 @@
 //! The lake implements [`Source`] through the binary; this crate knows nothing of Parquet or SQL.
 //! [`MemorySource`] is the implementation for tests, examples and simulations.
 
+use std::collections::HashMap;
+
 use crate::{Error, Result};
 
 /// What is known of one example (one EEG epoch) without reading its samples.
@@ -75,6 +77,16 @@ pub trait Source: Send + Sync {
         let _ = (i, k);
         None
     }
+    /// The vector that the frozen sound encoder `encoder` (see [`crate::SoundReport::hash`]) gave of the
+    /// sound behind candidate `k` of example `i`, where the source keeps such. `None`: not kept, it is
+    /// to be made.
+    ///
+    /// # Errors
+    /// Whatever keeps a vector that is there from being read.
+    fn embedding(&self, encoder: &str, i: usize, k: usize) -> Result<Option<Vec<f32>>> {
+        let _ = (encoder, i, k);
+        Ok(None)
+    }
 }
 
 /// One fold of a split: indices into a [`Source`] for each role. An index has one role at most.
@@ -111,6 +123,8 @@ pub struct MemorySource {
     pub candidates: Vec<Vec<Vec<f32>>>,
     /// Identity of each candidate's sound; empty = not known.
     pub keys: Vec<Vec<u64>>,
+    /// Vectors that frozen sound encoders gave, by encoder and identity of the sound.
+    pub embeddings: HashMap<(String, u64), Vec<f32>>,
 }
 
 impl MemorySource {
@@ -178,5 +192,9 @@ impl Source for MemorySource {
     }
     fn candidate_key(&self, i: usize, k: usize) -> Option<u64> {
         self.keys.get(i)?.get(k).copied()
+    }
+    fn embedding(&self, encoder: &str, i: usize, k: usize) -> Result<Option<Vec<f32>>> {
+        let known = |key| self.embeddings.get(&(encoder.to_owned(), key)).cloned();
+        Ok(self.candidate_key(i, k).and_then(known))
     }
 }

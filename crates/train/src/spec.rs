@@ -9,6 +9,7 @@ use mmpipe_models::{Model, Params, aadnet, eegnet};
 use crate::config::{ModelKind, Task, TrainConfig};
 use crate::data::{ChannelPlan, FeatureKind, common_channels};
 use crate::mindmix::Shape;
+use crate::sound::Hears;
 use crate::source::{Fold, Source};
 use crate::{Error, Result};
 
@@ -27,11 +28,19 @@ pub(crate) struct Spec {
     pub(crate) classes: Vec<String>,
     /// Candidates (matching).
     pub(crate) candidates: usize,
+    /// What it hears with, where that is wav2vec 2.0 or HuBERT.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) hears: Option<Hears>,
 }
 
 impl Spec {
     /// The shapes that the examples of `fold` ask for. `fold` holds usable examples only.
-    pub(crate) fn of(source: &dyn Source, fold: &Fold, cfg: &TrainConfig) -> Result<Self> {
+    pub(crate) fn of(
+        source: &dyn Source,
+        fold: &Fold,
+        cfg: &TrainConfig,
+        hears: Option<Hears>,
+    ) -> Result<Self> {
         let all: Vec<usize> = [&fold.train, &fold.val, &fold.test]
             .into_iter()
             .flatten()
@@ -56,6 +65,7 @@ impl Spec {
                 Task::Classification => 0,
                 Task::Matching => fold.train.first().map_or(0, |i| source.meta(*i).candidates),
             },
+            hears,
         })
     }
 
@@ -148,11 +158,12 @@ impl Spec {
                 Ok(Box::new(Classifier::new(&c, params)?))
             }
             ModelKind::MindmixAv => {
-                let config = Shape::from(cfg).aligner();
+                let config = Shape::from(cfg).aligner(self.hears.as_ref());
                 Ok(Box::new(Matcher::new(&config, params)?))
             }
             ModelKind::MindmixPrototype => {
-                let (config, n) = (Shape::from(cfg).aligner(), self.classes.len());
+                let config = Shape::from(cfg).aligner(self.hears.as_ref());
+                let n = self.classes.len();
                 Ok(Box::new(PrototypeClassifier::new(&config, n, params)?))
             }
             ModelKind::Aadnet => {

@@ -14,6 +14,7 @@ use crate::data::{ASKING, ChannelPlan, Features, Labels, Load, LoadedBatch, Plan
 use crate::init::load_encoder;
 use crate::loss::{argmax, cross_entropy, total_weight};
 use crate::progress::Progress;
+use crate::sound::Sound;
 use crate::source::Fold;
 use crate::spec::Spec;
 use crate::stage::{
@@ -25,6 +26,8 @@ use crate::store::FitAbout;
 /// What a fit works with.
 pub(crate) struct Job<'a> {
     pub(crate) features: &'a Features<'a>,
+    /// What it hears with, where weights are asked for.
+    pub(crate) sound: Option<&'a Sound>,
     /// Usable examples only.
     pub(crate) fold: &'a Fold,
     pub(crate) cfg: &'a TrainConfig,
@@ -65,7 +68,7 @@ pub(crate) fn train(
     })
 }
 
-/// Memory that the EEG encoder and what is read will take; a sound encoder takes more.
+/// Memory that the encoders and what is read will take; the log-mel encoder takes a little more.
 fn demand(job: &Job<'_>, channels: &ChannelPlan, objective: &Supervised<'_>) -> MemoryEstimate {
     let (cfg, fold, source) = (job.cfg, job.fold, job.features.source);
     let all = || [&fold.train, &fold.val, &fold.test].into_iter().flatten();
@@ -78,14 +81,20 @@ fn demand(job: &Job<'_>, channels: &ChannelPlan, objective: &Supervised<'_>) -> 
     };
     let encoder = EncoderConfig::new(cfg.size.into());
     let of = |tokens: usize| rows as u64 * tokens as u64;
+    let sounds = job.features.numbers();
+    let heard = job.sound.map_or_else(Default::default, |sound| {
+        let at_once = of(objective.spec.candidates);
+        memory::hearing(&sound.hears, at_once, job.features.samples())
+    });
     MemoryEstimate {
-        weights: memory::weights(objective.params().count(), cfg.ema),
-        activations: memory::convolutions(of(patches))
+        weights: memory::weights(objective.params().count(), cfg.ema) + heard.weights,
+        activations: heard.activations
+            + memory::convolutions(of(patches))
             + memory::blocks(&encoder, encoder.depth, of(patches + 1)),
         rows,
         examples: memory::examples(
             all().count(),
-            most * source.n_times(),
+            most * source.n_times() + objective.spec.candidates * sounds,
             cfg.cache_mib,
             cfg.batch,
             cfg.prefetch * cfg.queue,
@@ -184,14 +193,19 @@ impl Objective for Supervised<'_> {
     fn begin(&self, _: &[usize]) -> Result<Vec<String>> {
         // Stage 2 knows which sounds were attended, and permuted answers would not take that away.
         let knows = self.job.control.is_some() && self.job.cfg.task() == Task::Matching;
-        match &self.job.cfg.init {
-            Some(_) if knows => Ok(vec![
+        let (sound, params) = (self.job.sound, self.params());
+        let mut notes = match &self.job.cfg.init {
+            Some(_) if knows => vec![
                 "the control started from random weights: stage 2 knows which sounds were attended"
                     .into(),
-            ]),
-            Some(init) => load_encoder(init, self.job.fold.fold, self.params()),
-            None => Ok(Vec::new()),
+            ],
+            Some(init) => load_encoder(init, self.job.fold.fold, params, sound.is_some())?,
+            None => Vec::new(),
+        };
+        if let Some(sound) = sound {
+            notes.extend(sound.start(params)?);
         }
+        Ok(notes)
     }
 
     fn constrain(&self) -> Result<()> {

@@ -24,7 +24,13 @@ const OPTIONAL_NUMBERS: [(&str, f64); 5] = [
 ];
 
 /// The same, words.
-const OPTIONAL_TEXTS: [&str; 3] = ["align.init", "train.init", "pretrain.spectral_loss"];
+const OPTIONAL_TEXTS: [&str; 5] = [
+    "align.init",
+    "align.audio_init",
+    "train.init",
+    "train.audio_init",
+    "pretrain.spectral_loss",
+];
 
 pub(crate) fn run(ctx: &Context, args: &ConfigArgs) -> Result<Status> {
     let ConfigAction::Show { origin, model, set } = &args.action;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use mmpipe_lake::Lake;
+use mmpipe_models::weights;
 use mmpipe_splits::Split;
 use mmpipe_train::Source as _;
 use xxhash_rust::xxh3::xxh3_128;
@@ -102,6 +103,28 @@ pub(super) fn resolve(
             notes,
         },
     ))
+}
+
+/// The weights that a sound encoder starts from: where they lie, whatever the working folder, and what
+/// the record of the run must say of them. Nothing for `random`, which is no file.
+///
+/// # Errors
+/// Nothing at that path, or nothing that can be read.
+pub(super) fn sound(from: &str) -> Result<(String, Option<InitRecord>)> {
+    if from == "random" {
+        return Ok((from.to_owned(), None));
+    }
+    let path = std::path::absolute(from).with_context(|| format!("the path {from}"))?;
+    let file = weights::sound_file(&path);
+    let bytes = std::fs::read(&file)
+        .with_context(|| format!("audio_init: {} cannot be read", file.display()))?;
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let record = InitRecord {
+        run: None,
+        files: BTreeMap::from([(name.into_owned(), format!("{:032x}", xxh3_128(&bytes)))]),
+        notes: Vec::new(),
+    };
+    Ok((path.display().to_string(), Some(record)))
 }
 
 /// As [`resolve`], for stage 2: what it starts from is tested nowhere, so nothing is refused that an

@@ -7,6 +7,7 @@ mod config;
 mod convert;
 mod datasets;
 mod demo;
+mod embed;
 mod evaluate;
 mod fetch;
 mod ingest;
@@ -64,6 +65,7 @@ pub(crate) fn run(cli: Cli) -> Result<Status> {
         Command::Sql(args) => sql::run(&ctx, &args),
         Command::Split(args) => split::run(&ctx, &args),
         Command::Audit(args) => audit::run(&ctx, &args),
+        Command::Embed(args) => embed::run(&ctx, &args),
         Command::Train(args) => train::run(&ctx, &args),
         Command::Evaluate(args) => evaluate::run(&ctx, &args),
         Command::Report(args) => report::run(&ctx, &args),

@@ -17,6 +17,7 @@ use crate::progress::TrainingBar;
 use crate::render::{self, Table};
 use crate::runs::{ALIGN, EarlyConfig, PRETRAIN, PretrainRecord, RunFolder, RunRecord};
 use crate::source::{LakeSource, Sounds};
+use crate::vectors::prepare;
 
 /// The stage that is meant, where it is one of the two: by name, or by the run that is to be continued.
 pub(super) fn asked(lake: &Lake, args: &TrainArgs) -> Result<Option<&'static str>> {
@@ -105,6 +106,9 @@ pub(super) fn run(ctx: &Context, lake: &Lake, args: &TrainArgs, stage: &str) -> 
                 Report::Pretrain(Box::new(train::pretrain(&source, fold, cfg, &dir, &bar)?))
             }
             EarlyConfig::Align(cfg) => {
+                if let Some(encoder) = train::align_encoder(cfg, fold.fold, &dir)? {
+                    prepare(ctx, &source, &encoder)?;
+                }
                 Report::Align(Box::new(train::align(&source, fold, cfg, &dir, &bar)?))
             }
         };
@@ -222,6 +226,12 @@ async fn plan(
         },
         EarlyConfig::Pretrain(_) => None,
     };
+    let mut sound = None;
+    if let EarlyConfig::Align(cfg) = &mut cfg
+        && let Some(from) = &mut cfg.audio_init
+    {
+        (*from, sound) = init::sound(from)?;
+    }
     let record = PretrainRecord {
         format: RunRecord::FORMAT,
         run: run.clone(),
@@ -233,6 +243,7 @@ async fn plan(
         seen: opened.seen(),
         config: cfg,
         init,
+        sound,
         data_digest: opened.source.digest().to_owned(),
         version: env!("CARGO_PKG_VERSION").into(),
     };

@@ -13,6 +13,7 @@ use crate::progress::TrainingBar;
 use crate::render::{self, Table};
 use crate::runs::{RunFolder, RunRecord, existing};
 use crate::source::LakeSource;
+use crate::vectors::prepare;
 
 pub(crate) fn run(ctx: &Context, args: &TrainArgs) -> Result<Status> {
     let lake = ctx.lake()?;
@@ -157,6 +158,10 @@ pub(super) async fn plan(
         }
         None => None,
     };
+    let mut sound = None;
+    if let Some(from) = &mut cfg.audio_init {
+        (*from, sound) = init::sound(from)?;
+    }
     let record = RunRecord {
         format: RunRecord::FORMAT,
         run: run.clone(),
@@ -177,6 +182,7 @@ pub(super) async fn plan(
         },
         config: cfg,
         init,
+        sound,
         data_digest: source.digest().to_owned(),
         version: env!("CARGO_PKG_VERSION").into(),
     };
@@ -208,6 +214,10 @@ pub(super) fn fit(
         .filter(|f| record.folds.contains(&f.fold))
         .cloned()
         .collect();
+    let (cfg, controls) = (&record.config, &record.controls);
+    for encoder in train::frozen_encoders(cfg, &record.folds, controls, folder.path())? {
+        prepare(ctx, &source, &encoder)?;
+    }
     let bar = TrainingBar::new(&record.run, ctx.global.quiet);
     let report = train::run(
         &source,

@@ -16,6 +16,7 @@ fn an_empty_lake_answers_with_the_right_columns() {
         "recordings",
         "stimuli",
         "audio",
+        "audio_embeddings",
         "splits",
         "predictions",
     ] {

@@ -63,7 +63,10 @@ impl Model for Matcher {
             }
         };
         let flat = sounds.reshape([&[b * k], of_sound].concat())?;
-        let a = self.aligner.embed_audio(&flat, mode)?;
+        let a = match &batch.sound_ids {
+            Some(ids) => self.aligner.embed_audio_once(&flat, ids, mode)?,
+            None => self.aligner.embed_audio(&flat, mode)?,
+        };
         let (_, width) = a.dims2()?;
         let e = self
             .aligner

@@ -1,6 +1,8 @@
 //! The whole of stage 2: both encoders, both projections, fusion and temperature. Variable names
 //! equal the released checkpoint's.
 
+use std::collections::HashMap;
+
 use candle_core::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -145,6 +147,36 @@ impl Aligner {
     /// Those of [`AudioEncoder::forward`].
     pub fn embed_audio(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
         self.audio_proj.forward(&self.audio.forward(x, mode)?)
+    }
+
+    /// As [`Aligner::embed_audio`] of sounds that are known by `ids`, one a row: those of one number
+    /// are one sound, and it goes through the network once, where it comes first.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for another number of `ids` than rows.
+    pub fn embed_audio_once(&self, x: &Tensor, ids: &[u64], mode: Mode) -> Result<Tensor> {
+        let rows = x.dim(0)?;
+        if ids.len() != rows {
+            return Err(Error::Shape {
+                what: "what sounds are known by",
+                found: vec![ids.len()],
+                expected: format!("[{rows}], one a sound"),
+            });
+        }
+        let mut known: HashMap<u64, u32> = HashMap::with_capacity(rows);
+        let (mut first, mut places) = (Vec::<u32>::new(), Vec::with_capacity(rows));
+        for (row, id) in (0..).zip(ids) {
+            places.push(*known.entry(*id).or_insert_with(|| {
+                first.push(row);
+                first.len() as u32 - 1
+            }));
+        }
+        if first.len() == rows {
+            return self.embed_audio(x, mode);
+        }
+        let index = |v: Vec<u32>| Tensor::new(v, x.device());
+        let heard = self.embed_audio(&x.index_select(&index(first)?, 0)?, mode)?;
+        Ok(heard.index_select(&index(places)?, 0)?)
     }
 
     /// InfoNCE of projected EEG [B, width] with the batch's sounds.

@@ -99,6 +99,48 @@ impl Wav2Vec2Config {
         }
     }
 
+    /// A small network of the same kind for tests and small data: 2 s make 49 frames.
+    pub fn tiny() -> Self {
+        Self {
+            hidden_size: 32,
+            num_hidden_layers: 2,
+            num_attention_heads: 4,
+            intermediate_size: 64,
+            conv_dim: vec![16; 4],
+            conv_kernel: vec![10, 8, 4, 4],
+            conv_stride: vec![5, 8, 4, 4],
+            num_conv_pos_embeddings: 8,
+            num_conv_pos_embedding_groups: 4,
+            ..Self::wav2vec2_base()
+        }
+    }
+
+    /// The same shape with this rate in the place of every rate of dropout that is not 0. At 0 no layer
+    /// is left out either.
+    pub fn with_dropout(self, rate: f32) -> Self {
+        let of = |old: f32| if old > 0.0 { rate } else { old };
+        Self {
+            hidden_dropout: of(self.hidden_dropout),
+            attention_dropout: of(self.attention_dropout),
+            activation_dropout: of(self.activation_dropout),
+            feat_proj_dropout: of(self.feat_proj_dropout),
+            layerdrop: if rate > 0.0 { self.layerdrop } else { 0.0 },
+            ..self
+        }
+    }
+
+    /// What alone decides the answer of a network that does not learn: all rates and masks as those of
+    /// every other.
+    pub fn when_frozen(self) -> Self {
+        let base = Self::wav2vec2_base();
+        Self {
+            mask_time_prob: base.mask_time_prob,
+            mask_time_length: base.mask_time_length,
+            mask_time_min_masks: base.mask_time_min_masks,
+            ..self.deterministic()
+        }
+    }
+
     /// The same shape without anything random: no dropout, no left-out layers, no hidden spans.
     pub fn deterministic(self) -> Self {
         Self {

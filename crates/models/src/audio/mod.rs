@@ -48,6 +48,9 @@ impl AudioConfig {
     }
 }
 
+/// Clips that go through a network at once where nothing learns: memory is that of so many.
+const CLIPS: usize = 8;
+
 #[derive(Debug, Clone)]
 enum Form {
     Wav2Vec2(Box<Wav2Vec2>),
@@ -95,13 +98,15 @@ impl AudioEncoder {
     }
 
     /// Waveforms [B, T], for the log-mel encoder also [`log_mel`]'s result [B, bands, frames], for
-    /// none embeddings [B, width] → [B, width]: the mean over frames of the last hidden state.
+    /// none embeddings [B, width] → [B, width]: the mean over frames of the last hidden state. In
+    /// evaluation waveforms go through wav2vec 2.0 a few at a time, and no gradient comes back.
     ///
     /// # Errors
     /// [`Error::Shape`] for waveforms too short, or embeddings of another width.
     pub fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
         let mode = if self.frozen { Mode::Eval } else { mode };
         let y = match &self.form {
+            Form::Wav2Vec2(m) if mode == Mode::Eval => in_turn(m, x)?,
             Form::Wav2Vec2(m) => m.forward(x, mode)?.mean(1)?,
             Form::Mel(m) => m.forward(x, mode)?.mean(1)?,
             Form::Embeddings(width) => match *x.dims() {
@@ -116,6 +121,21 @@ impl AudioEncoder {
             },
         };
         Ok(if self.frozen { y.detach() } else { y })
+    }
+}
+
+/// Waveforms [B, T] → [B, width], a few at a time.
+fn in_turn(net: &Wav2Vec2, x: &Tensor) -> Result<Tensor> {
+    let rows = x.dim(0)?;
+    let mut parts = Vec::with_capacity(rows.div_ceil(CLIPS));
+    for start in (0..rows).step_by(CLIPS) {
+        let clips = x.narrow(0, start, CLIPS.min(rows - start))?.contiguous()?;
+        parts.push(net.forward(&clips, Mode::Eval)?.mean(1)?.detach());
+    }
+    match parts.as_slice() {
+        [one] => Ok(one.clone()),
+        [] => net.forward(x, Mode::Eval),
+        many => Ok(Tensor::cat(many, 0)?),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::params::Params;
 use crate::pretrain::{Masked, Tokeniser};
 
 /// Longest `config.json` that is read.
-const MAX_CONFIG: u64 = 1 << 20;
+pub(super) const MAX_CONFIG: u64 = 1 << 20;
 
 /// What a conversion did.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,10 +9,12 @@ mod encoder;
 mod infer;
 mod names;
 mod pickle;
+mod sound;
 mod torch;
 mod values;
 
 pub use self::convert::{Converted, convert, read_tensors};
 pub use self::encoder::{EncoderPart, encoder_part};
 pub use self::names::{Kind, Renamed, rename};
+pub use self::sound::{SoundPart, holds_sound_encoder, sound_file, sound_part};
 pub use self::torch::{Checkpoint, read_torch};

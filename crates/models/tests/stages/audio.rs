@@ -230,6 +230,31 @@ fn one_door_to_all_and_frozen_ones_do_not_learn() {
     }
 }
 
+/// In evaluation clips go through a few at a time: the same vectors as one by one, and no gradient.
+#[test]
+fn many_clips_are_heard_in_turn() {
+    let mut params = Params::new(1, &Device::Cpu);
+    let config = AudioConfig::Wav2Vec2(Wav2Vec2Config::tiny());
+    let net = AudioEncoder::new(&config, false, &mut params, "audio_model.").unwrap();
+    let x = tensor("sounds", &[19, 4000], DType::F32);
+    let all = net.forward(&x, Mode::Eval).unwrap();
+    assert_eq!(all.dims(), [19, 32]);
+    assert!(!all.track_op());
+    for i in [0, 7, 8, 18] {
+        let one = net
+            .forward(&x.narrow(0, i, 1).unwrap(), Mode::Eval)
+            .unwrap();
+        let row = flat(&all.narrow(0, i, 1).unwrap());
+        close("clip", &row, &flat(&one), largest(&row), 1e-6);
+    }
+    let none = x.narrow(0, 0, 0).unwrap();
+    assert!(matches!(
+        net.forward(&none, Mode::Eval),
+        Err(Error::Shape { .. })
+    ));
+    assert_eq!(Wav2Vec2Config::tiny().frames(32_000), Some(49));
+}
+
 #[test]
 fn what_does_not_fit_is_refused() {
     let new = |c: &Wav2Vec2Config| Wav2Vec2::new(c, &mut Params::new(0, &Device::Cpu), "");

@@ -195,6 +195,68 @@ fn stage_2_is_the_start_of_stage_3() {
     );
 }
 
+/// A sound that comes several times goes through the network once: the same scores and gradients, and
+/// in training one mask for all its places.
+#[test]
+fn equal_sounds_are_heard_once() {
+    let params = Params::new(5, &Device::Cpu);
+    let net = Matcher::new(&config(FusionKind::CalraPaper, 0.0), params).unwrap();
+    let one = BANDS * FRAMES;
+    let two = noise("sounds", &[2, one], DType::F32);
+    let order = Tensor::new(&[1u32, 0, 0, 1, 1, 0], &Device::Cpu).unwrap();
+    let sounds = two.index_select(&order, 0).unwrap();
+    let sounds = sounds.reshape((3, 2, BANDS, FRAMES)).unwrap();
+    let each = batch(&sounds);
+    let once = each.clone().known_by(vec![9, 7, 7, 9, 9, 7]);
+    let answers = |b: &Batch| net.forward(b, Mode::Eval).unwrap();
+    let rows = |t: &Tensor| t.to_vec2::<f32>().unwrap();
+    let close = |a: &[Vec<f32>], b: &[Vec<f32>]| {
+        for (a, b) in a.concat().iter().zip(b.concat()) {
+            assert!((a - b).abs() < 1e-5, "{a} {b}");
+        }
+    };
+    let (a, b) = (answers(&each), answers(&once));
+    close(&rows(&a), &rows(&b));
+    // Rows keep what their sounds are known by.
+    let part = once.rows(1, 2).unwrap();
+    assert_eq!(part.sound_ids.as_deref(), Some(&[7, 9, 9, 7][..]));
+    close(&rows(&answers(&part)), &rows(&b)[1..]);
+    let gradient = |x: &Tensor| {
+        let weight = net.params().get("audio_model.conv1.weight").unwrap();
+        let grads = x.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+        let g = grads.get(weight.var.as_tensor()).unwrap();
+        g.flatten_all().unwrap().to_vec1::<f32>().unwrap()
+    };
+    let (a, b) = (gradient(&a), gradient(&b));
+    let most = a.iter().fold(0f32, |m, x| m.max(x.abs()));
+    assert!(most > 0.0);
+    for (a, b) in a.iter().zip(&b) {
+        assert!((a - b).abs() <= 1e-4 * most, "{a} {b}");
+    }
+    let masked =
+        Matcher::new(&config(FusionKind::Clip, 0.5), Params::new(5, &Device::Cpu)).unwrap();
+    let of = |b: &Batch| {
+        let x = b
+            .sounds
+            .as_ref()
+            .unwrap()
+            .reshape((6, BANDS, FRAMES))
+            .unwrap();
+        let ids = b.sound_ids.as_ref().unwrap();
+        let heard = masked.aligner().embed_audio_once(&x, ids, TRAIN).unwrap();
+        rows(&heard)
+    };
+    let heard = of(&once);
+    assert_eq!(heard[0], heard[3]);
+    assert_eq!(heard[1], heard[5]);
+    assert_ne!(heard[0], heard[1]);
+    let wrong = each.known_by(vec![1, 2]);
+    assert!(matches!(
+        net.forward(&wrong, Mode::Eval),
+        Err(Error::Shape { .. })
+    ));
+}
+
 #[test]
 fn what_does_not_fit_is_an_error() {
     let net = Matcher::new(&config(FusionKind::Clip, 0.0), Params::new(0, &Device::Cpu)).unwrap();

@@ -3,8 +3,9 @@
 use mmpipe_models::align::{FusionKind, Pairs};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Audio, Size};
+use crate::config::{Audio, AudioTrain, Size, check_audio};
 use crate::mindmix::Shape;
+use crate::sound::{Asked, Hears};
 use crate::stage::{StepConfig, in_range};
 use crate::{Error, Result};
 
@@ -26,6 +27,13 @@ pub struct AlignConfig {
     pub fusion: FusionKind,
     /// The sound encoder.
     pub audio: Audio,
+    /// Weights that a `wav2vec2` or `hubert` encoder starts from; see [`crate::TrainConfig::audio_init`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audio_init: Option<String>,
+    /// Whether that encoder learns; see [`crate::TrainConfig::audio_train`].
+    pub audio_train: AudioTrain,
+    /// Hide spans of frames from it while it learns; see [`crate::TrainConfig::spec_augment`].
+    pub spec_augment: bool,
     /// Weights that the EEG encoder starts from: a run of stage 1, LaBraM's or MindMix's file; absent =
     /// random weights.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,6 +62,9 @@ impl Default for AlignConfig {
             dropout: None,
             fusion: FusionKind::CalraPaper,
             audio: Audio::Mel,
+            audio_init: None,
+            audio_train: AudioTrain::Trainable,
+            spec_augment: true,
             init: None,
             pairs: Pairs::Crossed,
             symmetric: false,
@@ -81,6 +92,14 @@ impl AlignConfig {
             ("temperature", self.temperature, 0.01, 100.0),
             ("val_share", self.val_share, 0.0, 0.9),
         ])?;
+        let weights = self.audio_init.as_deref();
+        check_audio(
+            self.audio,
+            self.audio_train,
+            weights,
+            true,
+            self.init.is_some(),
+        )?;
         let wrong = |field: &'static str, message: String| Err(Error::Config { field, message });
         if self.steps.batch < 2 {
             return wrong(
@@ -119,12 +138,28 @@ impl AlignConfig {
         }
     }
 
-    pub(super) fn network(&self) -> mmpipe_models::align::AlignConfig {
+    /// What is asked of the sound encoder.
+    pub(super) fn asked(&self, fold: i32) -> Asked {
+        Asked {
+            audio: self.audio,
+            audio_train: self.audio_train,
+            audio_init: self.audio_init.clone(),
+            spec_augment: self.spec_augment,
+            dropout: self.dropout,
+            size: self.size,
+            init: self.init.clone(),
+            seed: self.steps.seed,
+            fold,
+            unknowing: false,
+        }
+    }
+
+    pub(super) fn network(&self, hears: Option<&Hears>) -> mmpipe_models::align::AlignConfig {
         mmpipe_models::align::AlignConfig {
             pairs: self.pairs,
             symmetric: self.symmetric,
             temperature: self.temperature,
-            ..self.shape().aligner()
+            ..self.shape().aligner(hears)
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::Result;
 use crate::data::{ChannelPlan, Features};
 use crate::init::load_encoder;
 use crate::loss::argmax;
+use crate::sound::Sound;
 use crate::stage::{Draws, Loss, Named, Objective, Validation};
 
 /// Examples with the sound that was attended.
@@ -33,6 +34,8 @@ pub(super) struct Contrast<'a> {
     pub(super) cfg: &'a AlignConfig,
     /// Which weights of `init` a fold starts from.
     pub(super) fold: i32,
+    /// What it hears with, where weights are asked for.
+    pub(super) sound: Option<&'a Sound>,
 }
 
 impl Contrast<'_> {
@@ -119,7 +122,7 @@ impl Objective for Contrast<'_> {
         let eeg = self.eeg(batch, || draws.mode().0)?;
         let mode = draws.mode().0;
         let sounds = Sounds {
-            audio: self.net.embed_audio(&batch.sounds, mode)?,
+            audio: self.net.embed_audio_once(&batch.sounds, &batch.ids, mode)?,
             types: vec![UNKNOWN_TYPE; batch.ids.len()],
             ids: batch.ids.clone(),
             others: None,
@@ -163,10 +166,15 @@ impl Objective for Contrast<'_> {
     }
 
     fn begin(&self, _: &[usize]) -> Result<Vec<String>> {
-        match &self.cfg.init {
-            Some(init) => load_encoder(init, self.fold, self.params()),
-            None => Ok(Vec::new()),
+        let (sound, params) = (self.sound, self.params());
+        let mut notes = match &self.cfg.init {
+            Some(init) => load_encoder(init, self.fold, params, sound.is_some())?,
+            None => Vec::new(),
+        };
+        if let Some(sound) = sound {
+            notes.extend(sound.start(params)?);
         }
+        Ok(notes)
     }
 
     fn constrain(&self) -> Result<()> {

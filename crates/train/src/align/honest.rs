@@ -73,7 +73,9 @@ pub(super) fn validate(of: &Contrast<'_>, examples: &[usize]) -> Result<Option<V
 fn pool(of: &Contrast<'_>, examples: &[usize], sums: &mut Sums) -> Result<()> {
     let pairs = of.pairs(examples)?;
     let eeg = of.eeg(&pairs, || Mode::Eval)?;
-    let heard = of.net.embed_audio(&pairs.sounds, Mode::Eval)?;
+    let heard = of
+        .net
+        .embed_audio_once(&pairs.sounds, &pairs.ids, Mode::Eval)?;
     // Each sound once, at the row that has it first.
     let mut place: HashMap<u64, usize> = HashMap::new();
     let mut rows: Vec<u32> = Vec::new();

@@ -20,9 +20,11 @@
 
 mod config;
 mod contrast;
+mod hearing;
 mod honest;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use mmpipe_models::Params;
@@ -32,13 +34,16 @@ use serde::{Deserialize, Serialize};
 
 pub use self::config::AlignConfig;
 use self::contrast::Contrast;
+pub use self::hearing::align_encoder;
+use self::hearing::{demand, sound_of, whole};
 use crate::config::Select;
-use crate::data::{ChannelPlan, Features, Labels};
+use crate::data::{ChannelPlan, Ear, Features, Labels};
 use crate::pretrain::{PhaseReport, fitting};
 use crate::progress::Progress;
+use crate::sound::{Hears, SoundReport};
 use crate::source::{Fold, Source};
 use crate::spec::check_roles;
-use crate::stage::{Stage, load_weights, seconds, train};
+use crate::stage::{Stage, load_weights, memory, seconds, train};
 use crate::store::{About, Checkpoints, fingerprint, write_file};
 use crate::{Error, Result};
 
@@ -57,6 +62,9 @@ pub struct AlignReport {
     pub n_val: usize,
     /// Seconds in which the training thread waited for a batch, of the call that ended it.
     pub wait_seconds: f64,
+    /// What it hears with, where that is wav2vec 2.0 or HuBERT.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sound: Option<SoundReport>,
     /// What a reader must know: data left out and why.
     pub notes: Vec<String>,
 }
@@ -69,6 +77,8 @@ struct AlignAbout {
     config: AlignConfig,
     n_times: usize,
     sfreq: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hears: Option<Hears>,
 }
 
 impl About for AlignAbout {
@@ -77,7 +87,9 @@ impl About for AlignAbout {
             != (fresh.n_times, fresh.sfreq, &fresh.fingerprint)
         {
             Err("it was trained on other examples or roles")
-        } else if self.config.what_matters() != fresh.config.what_matters() {
+        } else if self.config.what_matters() != fresh.config.what_matters()
+            || self.hears != fresh.hears
+        {
             Err("it was trained with another configuration")
         } else {
             Ok(())
@@ -127,15 +139,22 @@ pub fn align(
         ));
     }
     let budget = cfg.steps.cache_mib << 20;
-    let features = Features::new(source, cfg.shape().features(), budget);
+    let sound = sound_of(cfg, fold.fold, dir)?;
+    let hears = sound.as_ref().map(|s| s.hears.clone());
+    let mut features = Features::new(source, cfg.shape().features(), budget);
+    if let Some(sound) = sound.as_ref().filter(|s| s.hears.frozen()) {
+        features = features.hearing(Arc::new(Ear::new(sound.encoder(), budget / 2)));
+    }
     let params = Params::new(cfg.steps.seed, &candle_core::Device::Cpu);
     let objective = Contrast {
-        net: Aligner::new(&cfg.network(), params)?,
+        net: Aligner::new(&cfg.network(hears.as_ref()), params)?,
         features: &features,
         channels: &channels,
         cfg,
         fold: fold.fold,
+        sound: sound.as_ref(),
     };
+    memory::tell(&demand(&objective, &fold), "align.steps", progress);
     let checkpoints = dir.join(PHASE);
     std::fs::create_dir_all(&checkpoints).map_err(Error::io(&checkpoints))?;
     let outcome = train(Stage {
@@ -145,6 +164,7 @@ pub fn align(
             config: cfg.clone(),
             n_times: source.n_times(),
             sfreq: source.sfreq(),
+            hears,
         },
         source,
         train: &fold.train,
@@ -158,20 +178,20 @@ pub fn align(
     })?;
     let best = outcome.state.best.as_ref();
     let best = best.map_or(outcome.state.step, |b| b.step);
-    let net = &objective.net;
-    let store = Checkpoints::of(&checkpoints);
-    load_weights(&store, best, cfg.steps.ema, net.params())?;
-    let described = Described {
-        model_type: "mindmix-align",
-        sfreq: source.sfreq(),
-        n_times: source.n_times(),
-        config: net.config(),
-    };
-    write_file(&dir.join("config.json"), &json(&described, dir)?)?;
-    write_file(
-        &dir.join("model.safetensors"),
-        &net.params().to_safetensors_for_torch()?,
-    )?;
+    let (model, config) = (dir.join("model.safetensors"), dir.join("config.json"));
+    if outcome.worked || !(model.exists() && config.exists()) {
+        let store = Checkpoints::of(&checkpoints);
+        load_weights(&store, best, cfg.steps.ema, objective.net.params())?;
+        let net = whole(&objective.net, sound.as_ref())?;
+        let described = Described {
+            model_type: "mindmix-align",
+            sfreq: source.sfreq(),
+            n_times: source.n_times(),
+            config: net.config(),
+        };
+        write_file(&config, &json(&described, dir)?)?;
+        write_file(&model, &net.params().to_safetensors_for_torch()?)?;
+    }
     let phase = PhaseReport::of(PHASE, outcome.state, outcome.parameters, seconds(start));
     let phase = phase.write_or_read(&checkpoints, outcome.worked)?;
     notes.extend(phase.notes.iter().cloned());
@@ -187,6 +207,7 @@ pub fn align(
         n_train: fold.train.len(),
         n_val: fold.val.len(),
         wait_seconds: outcome.waited.as_secs_f64(),
+        sound: sound.map(|s| s.hears.about),
         notes,
     };
     write_file(&path, &json(&report, dir)?)?;

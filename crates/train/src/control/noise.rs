@@ -299,4 +299,7 @@ impl Source for NoiseSource<'_> {
     fn candidate_key(&self, i: usize, k: usize) -> Option<u64> {
         self.inner.candidate_key(i, k)
     }
+    fn embedding(&self, encoder: &str, i: usize, k: usize) -> Result<Option<Vec<f32>>> {
+        self.inner.embedding(encoder, i, k)
+    }
 }

@@ -4,7 +4,9 @@
 //! (polyphase resampling of the epoch, so its last samples lean on zeros outside it) and one
 //! broadband envelope a candidate, brought to mean 0 and standard deviation 1 within the epoch:
 //! segments are stored divided by their peak, so their level means nothing. Where the model hears for
-//! itself, it reads the EEG as stored and a log-mel spectrogram a candidate, standardised likewise.
+//! itself, it reads the EEG as stored and of each candidate a log-mel spectrogram, standardised
+//! likewise, or its samples, brought to a largest magnitude of 1, or the vector that a frozen encoder
+//! gives of it.
 
 use std::sync::Arc;
 
@@ -12,8 +14,10 @@ use candle_core::{Device, Tensor};
 use mmpipe_models::Batch;
 use mmpipe_models::audio::{log_mel, mel_frames};
 use mmpipe_signal::{audio, resample};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::data::Cache;
+use crate::sound::{SoundEncoder, at_peak};
 use crate::source::Source;
 use crate::{Error, Result};
 
@@ -29,14 +33,36 @@ pub(crate) enum FeatureKind {
     EegAndEnvelopes(f64),
     /// EEG as stored and log-mel spectrograms of so many bands.
     EegAndMel(usize),
+    /// EEG as stored and the samples of sounds.
+    EegAndWave,
+    /// EEG as stored and what a frozen encoder gives of sounds: so many values each.
+    EegAndVectors(usize),
 }
 
-/// Features of a source's examples. Shared by threads.
+/// Features of a source's examples. Shared by threads; a copy shares what is kept.
+#[derive(Clone)]
 pub(crate) struct Features<'a> {
     pub(crate) source: &'a dyn Source,
     kind: FeatureKind,
-    eeg: Cache<usize, [f32]>,
+    eeg: Arc<Cache<usize, [f32]>>,
     heard: Arc<Cache<Sound, [f32]>>,
+    ear: Option<Arc<Ear>>,
+}
+
+/// A frozen encoder, and its vectors as far as memory goes.
+pub(crate) struct Ear {
+    encoder: SoundEncoder,
+    vectors: Cache<Sound, [f32]>,
+}
+
+impl Ear {
+    /// `budget` in bytes.
+    pub(crate) fn new(encoder: SoundEncoder, budget: usize) -> Self {
+        Self {
+            encoder,
+            vectors: Cache::new(budget),
+        }
+    }
 }
 
 /// What comes of a sound is known by the sound where the source tells, else by its place.
@@ -52,13 +78,27 @@ impl<'a> Features<'a> {
         let sounds = match kind {
             FeatureKind::Eeg => 0,
             FeatureKind::EegAndEnvelopes(_) => budget / 4,
-            FeatureKind::EegAndMel(_) => budget / 2,
+            FeatureKind::EegAndMel(_) | FeatureKind::EegAndWave | FeatureKind::EegAndVectors(_) => {
+                budget / 2
+            }
         };
         Self {
             source,
             kind,
-            eeg: Cache::new(budget - sounds),
+            eeg: Arc::new(Cache::new(budget - sounds)),
             heard: Arc::new(Cache::new(sounds)),
+            ear: None,
+        }
+    }
+
+    /// The same examples, of whose sounds the frozen encoder's vectors are read.
+    pub(crate) fn hearing(&self, ear: Arc<Ear>) -> Self {
+        Self {
+            source: self.source,
+            kind: FeatureKind::EegAndVectors(ear.encoder.width()),
+            eeg: self.eeg.clone(),
+            heard: self.heard.clone(),
+            ear: Some(ear),
         }
     }
 
@@ -68,8 +108,9 @@ impl<'a> Features<'a> {
         Features {
             source,
             kind: self.kind,
-            eeg: Cache::new(0),
+            eeg: Arc::new(Cache::new(0)),
             heard: self.heard.clone(),
+            ear: self.ear.clone(),
         }
     }
 
@@ -77,7 +118,10 @@ impl<'a> Features<'a> {
     pub(crate) fn n_times(&self) -> Result<usize> {
         let n = self.source.n_times();
         match self.kind {
-            FeatureKind::Eeg | FeatureKind::EegAndMel(_) => Ok(n),
+            FeatureKind::Eeg
+            | FeatureKind::EegAndMel(_)
+            | FeatureKind::EegAndWave
+            | FeatureKind::EegAndVectors(_) => Ok(n),
             FeatureKind::EegAndEnvelopes(rate) => {
                 let (up, down) = ratio(self.source.sfreq(), rate)?;
                 Ok((n * up).div_ceil(down))
@@ -119,7 +163,10 @@ impl<'a> Features<'a> {
     /// Whether a model's answer may depend on where a candidate stands. A model that hears for itself
     /// scores each candidate by itself.
     pub(crate) fn places_matter(&self) -> bool {
-        !matches!(self.kind, FeatureKind::EegAndMel(_))
+        matches!(
+            self.kind,
+            FeatureKind::Eeg | FeatureKind::EegAndEnvelopes(_)
+        )
     }
 
     /// What the model reads of candidate `k` of example `i` in the source's order.
@@ -128,10 +175,15 @@ impl<'a> Features<'a> {
             .source
             .candidate_key(i, k)
             .map_or(Sound::Place(i, k), Sound::Key);
+        if let Some(ear) = &self.ear {
+            let vector = || self.read_vector(i, k, &ear.encoder);
+            return ear.vectors.get_or(key, size, vector);
+        }
         self.heard.get_or(key, size, || match self.kind {
             FeatureKind::Eeg => Ok(Vec::new().into()),
             FeatureKind::EegAndEnvelopes(rate) => self.read_envelope(i, k, rate),
             FeatureKind::EegAndMel(bands) => self.read_mel(i, k, bands),
+            FeatureKind::EegAndWave | FeatureKind::EegAndVectors(_) => self.read_wave(i, k),
         })
     }
 
@@ -144,11 +196,15 @@ impl<'a> Features<'a> {
         k: usize,
     ) -> Result<Batch> {
         let n = eeg.dim(0)?;
-        let sounds = |shape: &[usize]| self.sounds(sounds, shape);
         Ok(match self.kind {
             FeatureKind::Eeg => Batch::eeg(eeg, names),
-            FeatureKind::EegAndEnvelopes(_) => Batch::with_envelopes(eeg, names, sounds(&[n, k])?),
-            FeatureKind::EegAndMel(_) => Batch::with_sounds(eeg, names, sounds(&[n, k])?),
+            FeatureKind::EegAndEnvelopes(_) => {
+                Batch::with_envelopes(eeg, names, self.sounds(sounds, &[n, k])?)
+            }
+            FeatureKind::EegAndMel(_) | FeatureKind::EegAndWave | FeatureKind::EegAndVectors(_) => {
+                let ids = contents(&sounds, n * k);
+                Batch::with_sounds(eeg, names, self.sounds(sounds, &[n, k])?).known_by(ids)
+            }
         })
     }
 
@@ -158,13 +214,26 @@ impl<'a> Features<'a> {
             FeatureKind::Eeg => vec![0],
             FeatureKind::EegAndEnvelopes(_) => vec![self.n_times()?],
             FeatureKind::EegAndMel(bands) => vec![bands, mel_frames(self.samples())],
+            FeatureKind::EegAndWave => vec![self.samples()],
+            FeatureKind::EegAndVectors(width) => vec![width],
         };
         let shape = [count, &one].concat();
         Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
     }
 
+    /// Numbers that are read of one sound.
+    pub(crate) fn numbers(&self) -> usize {
+        match self.kind {
+            FeatureKind::Eeg => 0,
+            FeatureKind::EegAndEnvelopes(_) => self.n_times().unwrap_or(0),
+            FeatureKind::EegAndMel(bands) => bands * mel_frames(self.samples()),
+            FeatureKind::EegAndWave => self.samples(),
+            FeatureKind::EegAndVectors(width) => width,
+        }
+    }
+
     /// Samples of a sound as long as an epoch.
-    fn samples(&self) -> usize {
+    pub(crate) fn samples(&self) -> usize {
         (self.source.n_times() as f64 * AUDIO_SFREQ / self.source.sfreq()).round() as usize
     }
 
@@ -193,16 +262,68 @@ impl<'a> Features<'a> {
         Ok(envelope.into())
     }
 
-    fn read_mel(&self, i: usize, k: usize, bands: usize) -> Result<Arc<[f32]>> {
-        let n = self.samples();
+    /// Samples of a sound, as many as an epoch lasts.
+    fn read_sound(&self, i: usize, k: usize) -> Result<Vec<f32>> {
         let mut sound = Vec::new();
         self.source.read_candidate(i, k, &mut sound)?;
-        if sound.len() != n {
-            return Err(self.lasts(i, k, &sound));
+        match sound.len() == self.samples() {
+            true => Ok(sound),
+            false => Err(self.lasts(i, k, &sound)),
         }
+    }
+
+    fn read_mel(&self, i: usize, k: usize, bands: usize) -> Result<Arc<[f32]>> {
+        let sound = self.read_sound(i, k)?;
+        let n = sound.len();
         let mel = log_mel(&Tensor::from_vec(sound, (1, n), &Device::Cpu)?, bands)?;
         Ok(mel.flatten_all()?.to_vec1::<f32>()?.into())
     }
+
+    fn read_wave(&self, i: usize, k: usize) -> Result<Arc<[f32]>> {
+        let mut sound = self.read_sound(i, k)?;
+        at_peak(&mut sound);
+        Ok(sound.into())
+    }
+
+    /// What the source keeps of the sound, else what the encoder gives of it now.
+    fn read_vector(&self, i: usize, k: usize, encoder: &SoundEncoder) -> Result<Arc<[f32]>> {
+        let wrong = |found: String| {
+            let id = self.source.meta(i).epoch_id;
+            Error::source(id, format!("vector of candidate {k}"), found)
+        };
+        match self.source.embedding(&encoder.about().hash, i, k)? {
+            Some(v) if v.len() == encoder.width() => Ok(v.into()),
+            Some(v) => Err(wrong(format!(
+                "it has {} values, expected {}; make it again",
+                v.len(),
+                encoder.width()
+            ))),
+            None => {
+                let sound = self.read_sound(i, k)?;
+                let vector = encoder.embed(&sound).map_err(|e| match e {
+                    Error::Data(text) => wrong(text),
+                    e => e,
+                })?;
+                Ok(vector.into())
+            }
+        }
+    }
+}
+
+/// What each of `count` sounds of one size is known by: its content.
+fn contents(values: &[f32], count: usize) -> Vec<u64> {
+    let one = (values.len() / count.max(1)).max(1);
+    let mut bytes = Vec::with_capacity(4 * one);
+    values
+        .chunks(one)
+        .map(|sound| {
+            bytes.clear();
+            sound
+                .iter()
+                .for_each(|x| bytes.extend_from_slice(&x.to_le_bytes()));
+            xxh3_64(&bytes)
+        })
+        .collect()
 }
 
 fn size(x: &[f32]) -> usize {

@@ -9,7 +9,7 @@ mod order;
 
 pub(crate) use cache::Cache;
 pub(crate) use channels::{ChannelPlan, common_channels};
-pub(crate) use features::{FeatureKind, Features};
+pub(crate) use features::{Ear, FeatureKind, Features};
 pub(crate) use labels::{Block, Labels, block, trial_key};
 pub(crate) use loader::{Load, LoadedBatch, Loader, Plan};
 pub(crate) use order::{ASKING, Rotation, batches, permute, place_of, show_order, shuffled};

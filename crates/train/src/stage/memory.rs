@@ -3,6 +3,7 @@
 use mmpipe_models::encoder::{EncoderConfig, PATCH};
 
 use crate::progress::Progress;
+use crate::sound::Hears;
 
 /// Bytes of one number.
 const FLOAT: u64 = 4;
@@ -12,6 +13,14 @@ const WIDTHS: u64 = 6;
 /// Numbers a patch that the convolutions keep, in samples of a patch: three stages of convolution,
 /// norm and activation, and the patch itself.
 const CONVOLUTIONS: u64 = 12;
+
+/// Numbers a frame and layer of wav2vec 2.0 that the backward pass needs, in widths of a frame, beside
+/// two of the hidden layer: inputs and results of every map, norm, sum and dropout.
+const HEARD_WIDTHS: usize = 20;
+/// Numbers a head and pair of frames: weights before and after softmax and dropout, and the mask.
+const HEARD_PAIRS: usize = 4;
+/// Numbers an output of a convolution over samples: before and after the activation.
+const HEARD_STAGES: usize = 2;
 
 /// An estimate in bytes. It counts what grows with the settings, not the program or the allocator.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -51,7 +60,13 @@ impl MemoryEstimate {
         let room = available.saturating_sub(self.weights + self.examples);
         let row = (self.activations / self.rows.max(1) as u64).max(1);
         let fits = (room / row) as usize;
-        if fits >= 1 && fits < self.rows {
+        // Stage 2 tells all sounds of a batch apart at once: there the batch itself has to be smaller.
+        let whole = section.starts_with("align");
+        if whole && fits >= 2 && fits < self.rows {
+            text.push_str(&format!("; --set {section}.batch={fits} fits"));
+        } else if whole {
+            text.push_str("; take a smaller size, a frozen sound encoder, or another machine");
+        } else if fits >= 1 && fits < self.rows {
             text.push_str(&format!("; --set {section}.micro_batch={fits} fits"));
         } else if self.examples > 0 && self.weights + row <= available {
             text.push_str(&format!(
@@ -86,6 +101,42 @@ pub(crate) fn blocks(config: &EncoderConfig, depth: usize, tokens: u64) -> u64 {
         false => WIDTHS * width + config.mlp as u64,
     };
     tokens * depth as u64 * token * FLOAT
+}
+
+/// What `sounds` sounds of `samples` samples add that go through a wav2vec 2.0 at once: where it learns
+/// what its backward pass keeps, else its weights, which are read where a sound has no vector yet.
+pub(crate) fn hearing(hears: &Hears, sounds: u64, samples: usize) -> MemoryEstimate {
+    if hears.frozen() {
+        return MemoryEstimate {
+            weights: hears.about.parameters * FLOAT,
+            ..MemoryEstimate::default()
+        };
+    }
+    let c = &hears.config;
+    let (mut t, mut numbers) = (samples, samples);
+    for (i, ((dim, k), stride)) in c
+        .conv_dim
+        .iter()
+        .zip(&c.conv_kernel)
+        .zip(&c.conv_stride)
+        .enumerate()
+    {
+        t = t.saturating_sub(*k) / (*stride).max(1) + 1;
+        // Group norm after the first keeps two more.
+        let stages = HEARD_STAGES * if i == 0 { 2 } else { 1 };
+        numbers += t * dim * stages;
+    }
+    let width = c.hidden_size;
+    numbers += t * (c.conv_dim.last().copied().unwrap_or(0) + width) * HEARD_STAGES * 2;
+    numbers += c.num_hidden_layers
+        * t
+        * (HEARD_WIDTHS * width
+            + 2 * c.intermediate_size
+            + HEARD_PAIRS * c.num_attention_heads * t);
+    MemoryEstimate {
+        activations: sounds * numbers as u64 * FLOAT,
+        ..MemoryEstimate::default()
+    }
 }
 
 /// Bytes that the convolutions keep of `patches` patches.
@@ -163,5 +214,34 @@ mod tests {
                 .unwrap()
                 .contains("smaller size")
         );
+        let text = estimate.advice(6 * gib, "align.steps").unwrap();
+        assert!(text.contains("align.steps.batch=32 fits"), "{text}");
+        let text = estimate.advice(gib, "align.steps").unwrap();
+        assert!(text.contains("frozen sound encoder"), "{text}");
+    }
+
+    /// A sound encoder that learns keeps what its backward pass needs; a frozen one only its weights.
+    #[test]
+    fn hearing_is_counted() {
+        let of = |train| Hears {
+            about: crate::SoundReport {
+                encoder: crate::Audio::Wav2vec2,
+                train,
+                from: "x".into(),
+                hash: "0".into(),
+                parameters: 94_371_712,
+            },
+            config: mmpipe_models::audio::Wav2Vec2Config::wav2vec2_base(),
+        };
+        let learns = hearing(&of(crate::AudioTrain::Trainable), 2, 32_000);
+        let one = hearing(&of(crate::AudioTrain::Trainable), 1, 32_000);
+        assert_eq!(
+            (learns.weights, learns.activations),
+            (0, 2 * one.activations)
+        );
+        // 99 frames, 12 layers: the transformer alone keeps more than 80 MiB of a sound.
+        assert!((80 << 20..400 << 20).contains(&one.activations), "{one:?}");
+        let frozen = hearing(&of(crate::AudioTrain::Frozen), 2, 32_000);
+        assert_eq!((frozen.weights, frozen.activations), (4 * 94_371_712, 0));
     }
 }

@@ -27,7 +27,7 @@ fn aligner() -> AlignConfig {
     }
 }
 
-fn with_steps(change: impl Fn(&mut StepConfig)) -> AlignConfig {
+pub(crate) fn with_steps(change: impl Fn(&mut StepConfig)) -> AlignConfig {
     let mut cfg = aligner();
     change(&mut cfg.steps);
     cfg

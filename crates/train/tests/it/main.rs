@@ -9,5 +9,6 @@ mod matching;
 mod pretrain;
 mod resume;
 mod ridge;
+mod sound;
 mod toys;
 mod trouble;

@@ -37,7 +37,7 @@ fn in_sittings(
     0
 }
 
-fn check(source: &dyn Source, fold: &Fold, cfg: &TrainConfig, most: u64) {
+pub(crate) fn check(source: &dyn Source, fold: &Fold, cfg: &TrainConfig, most: u64) {
     let whole = tempfile::tempdir().unwrap();
     let report = fit(source, fold, cfg, whole.path(), &Silent).unwrap();
     for seed in 0..2 {
