@@ -3,6 +3,7 @@
 mod alignment;
 mod arrays;
 mod common;
+mod embeddings;
 mod gaps;
 mod holes;
 mod ingest;
