@@ -303,8 +303,8 @@ pub(crate) struct TrainArgs {
     /// Split to train on [default: the only one there is]
     #[arg(long, value_name = "NAME")]
     pub(crate) split: Option<String>,
-    /// eegnet, mindmix, mindmix-av, mindmix-prototype, aadnet, bandpower-lr or ridge [default: by what
-    /// the data set holds]
+    /// eegnet, mindmix, mindmix-av, mindmix-real, mindmix-prototype, aadnet, bandpower-lr or ridge
+    /// [default: by what the data set holds]
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: Option<String>,
     /// finetune, align: start from a run of an earlier stage, or from a file or folder of weights
@@ -337,7 +337,7 @@ pub(crate) struct TrainArgs {
     /// Only these folds (comma-separated)
     #[arg(long, value_delimiter = ',', value_name = "FOLD,..")]
     pub(crate) folds: Option<Vec<i32>>,
-    /// Leave the label-permuted control out (its absence is then printed)
+    /// Leave out the controls that train again (their absence is then printed)
     #[arg(long)]
     pub(crate) no_controls: bool,
     /// Train although the split's promise is broken; every table will say so

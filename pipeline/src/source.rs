@@ -9,7 +9,8 @@ use mmpipe_eval::result::Prediction as Scored;
 use mmpipe_lake::{AudioStore, EmbeddingStore, EpochStore, Lake, Segment};
 use mmpipe_splits::{Role, Split};
 use mmpipe_train::{
-    Error as TrainError, Fold, Meta, Prediction, Result as TrainResult, Source, Task,
+    AuditoryType, Error as TrainError, Fold, Meta, ModelKind, Prediction, Result as TrainResult,
+    Source, Task,
 };
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
@@ -27,10 +28,11 @@ pub(crate) enum Sounds {
     Heard,
 }
 
-impl From<Task> for Sounds {
-    fn from(task: Task) -> Self {
-        match task {
+impl From<ModelKind> for Sounds {
+    fn from(model: ModelKind) -> Self {
+        match model.task() {
             Task::Matching => Sounds::Rivals,
+            Task::Classification if model.needs_heard() => Sounds::Heard,
             Task::Classification => Sounds::Unheard,
         }
     }
@@ -58,11 +60,11 @@ pub(crate) struct LakeSource {
 }
 
 impl LakeSource {
-    /// Opens the epochs that a split assigns.
-    pub(crate) async fn open(lake: &Lake, split: &Split, task: Task) -> Result<Self> {
+    /// Opens the epochs that a split assigns, with the sounds that the model needs.
+    pub(crate) async fn open(lake: &Lake, split: &Split, model: ModelKind) -> Result<Self> {
         let ids = split.epoch_ids();
         let datasets = [split.dataset.clone()];
-        let mut source = Self::of(lake, &split.recipe, &ids, &datasets, task.into()).await?;
+        let mut source = Self::of(lake, &split.recipe, &ids, &datasets, model.into()).await?;
         source.folds = folds(split, &source.by_id)?;
         Ok(source)
     }
@@ -118,6 +120,7 @@ impl LakeSource {
                 label: m.label.unwrap_or(-1),
                 montage,
                 candidates: sounds.len(),
+                auditory_type: m.auditory_type.as_deref().map(AuditoryType::named),
             });
             candidates.push(sounds);
         }
@@ -385,6 +388,11 @@ impl Source for LakeSource {
             .and_then(|v| v.read(stimulus, *segment));
         let id = self.metas[i].epoch_id;
         found.map_err(|e| TrainError::source(id, format!("vector of candidate {k}"), e.to_string()))
+    }
+
+    fn stimulus_key(&self, i: usize, k: usize) -> Option<u64> {
+        let (stimulus, _) = self.candidates[i].get(k)?;
+        Some(xxh3_64(stimulus.as_bytes()))
     }
 }
 

@@ -49,7 +49,8 @@ pub fn mean_std(values: &[f64]) -> Option<MeanStd> {
 pub struct Chance {
     /// Classes among the labels.
     pub classes: usize,
-    /// Balanced accuracy of any constant or random guess: 1 / classes.
+    /// Balanced accuracy of any constant or random guess: 1 / classes. Where rows have different
+    /// numbers of answers, that of guessing among each row's own.
     pub balanced_accuracy: f64,
     /// Plain accuracy of always saying the most frequent class.
     pub majority_accuracy: f64,

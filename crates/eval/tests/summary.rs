@@ -184,3 +184,46 @@ fn wrong_predictions_are_refused() {
         Err(Error::ClassRange { value: 2, .. })
     ));
 }
+
+/// Trials of two and of three candidates in one run: a guess is right in half of the first and a third of
+/// the second, and the answer of a trial of three is no answer of one of two.
+#[test]
+fn rows_of_different_numbers_of_answers() {
+    let mut rows = Vec::new();
+    for trial in 0..60 {
+        let k = 2 + trial % 2;
+        let label = (trial / 2) % k;
+        for epoch in 0..2 {
+            let mut p = prediction(0, "s1", trial, (2 * trial + epoch) as u64, label, label);
+            p.scores = vec![0.0; k as usize];
+            // Half of the rows are guessed, in turns.
+            if epoch == 1 {
+                p.predicted = (label + trial / 6) % k;
+            }
+            rows.push(p);
+        }
+    }
+    let s = score("model", &rows, 3, &ScoreOptions::default()).unwrap();
+    // Labels 0 and 1: 30 rows of two and 20 of three; label 2: 20 of three.
+    let mixed = (30.0 / 2.0 + 20.0 / 3.0) / 50.0;
+    let want = (mixed + mixed + 1.0 / 3.0) / 3.0;
+    assert!(
+        (s.chance.balanced_accuracy - want).abs() < 1e-12,
+        "{:?}",
+        s.chance
+    );
+    assert_eq!(s.chance.classes, 3);
+    let test = s.permutation.expect("a test");
+    assert!(test.p < 0.01, "{test:?}");
+    // Guessing evenly among each row's own is not above chance.
+    for (i, p) in rows.iter_mut().enumerate() {
+        p.predicted = (i as i32 / 7 * 5 + i as i32) % p.scores.len() as i32;
+    }
+    let s = score("model", &rows, 3, &ScoreOptions::default()).unwrap();
+    assert!(s.permutation.expect("a test").p > 0.05);
+    assert!(
+        (s.balanced_accuracy - want).abs() < 0.1,
+        "{}",
+        s.balanced_accuracy
+    );
+}

@@ -50,6 +50,8 @@ pub struct EpochMeta {
     pub label: Option<i32>,
     /// Class name.
     pub label_name: Option<String>,
+    /// Kind of sound heard.
+    pub auditory_type: Option<String>,
     /// Story, piece or clip.
     pub content_id: Option<String>,
     /// Canonical names, in the order of the rows; shared between epochs of one montage.
@@ -87,7 +89,7 @@ impl EpochStore {
     pub async fn open(lake: &Lake, condition: &str) -> Result<EpochStore> {
         let sql = format!(
             "SELECT epoch_id, dataset, subject, session, run, trial, epoch, onset, sfreq, ch_names, ch_mean, ch_std, label, label_name, \
-             content_id, stimuli, recipe, recording_id FROM eeg WHERE {condition} \
+             auditory_type, content_id, stimuli, recipe, recording_id FROM eeg WHERE {condition} \
              ORDER BY dataset, subject, recipe, recording_id, trial, epoch"
         );
         let batches = lake.query(&sql).await?;
@@ -286,8 +288,9 @@ fn read_meta(
     );
     let (trial, epoch, label) = (int("trial")?, int("epoch")?, int("label")?);
     let (onset, sfreq) = (double("onset")?, double("sfreq")?);
-    let (label_name, content, recipe, recording) = (
+    let (label_name, auditory_type, content, recipe, recording) = (
         text("label_name")?,
+        text("auditory_type")?,
         text("content_id")?,
         text("recipe")?,
         text("recording_id")?,
@@ -344,6 +347,7 @@ fn read_meta(
             sfreq: sfreq.value(i),
             label: label.is_valid(i).then(|| label.value(i)),
             label_name: maybe(label_name, i),
+            auditory_type: maybe(auditory_type, i),
             content_id: maybe(content, i),
             ch_names,
             ch_mean: floats("ch_mean", &means.value(i))?,

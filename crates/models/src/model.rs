@@ -48,6 +48,9 @@ pub enum Needs {
     /// EEG and, of each candidate sound, what the network's sound encoder reads; returns one score a
     /// candidate.
     EegAndSounds,
+    /// EEG and, of the one sound that was heard, what the network's sound encoder reads; returns one
+    /// score a class.
+    EegAndHeard,
 }
 
 /// Examples of one montage.
@@ -66,6 +69,9 @@ pub struct Batch {
     /// Of each candidate, row by row, what its sound is known by: a sound that comes several times is
     /// heard once. Absent: every candidate is heard by itself.
     pub sound_ids: Option<Arc<[u64]>>,
+    /// Kind of the sounds of each row ([`crate::align::UNKNOWN_TYPE`] where it is not known); empty =
+    /// of no row. All candidates of a row are of one kind, so it tells none of them from another.
+    pub sound_types: Vec<u32>,
 }
 
 impl Batch {
@@ -77,6 +83,7 @@ impl Batch {
             envelopes: None,
             sounds: None,
             sound_ids: None,
+            sound_types: Vec::new(),
         }
     }
 
@@ -121,6 +128,10 @@ impl Batch {
             envelopes: self.envelopes.as_ref().map(cut).transpose()?,
             sounds: self.sounds.as_ref().map(cut).transpose()?,
             sound_ids: self.sound_ids.as_ref().and_then(of_rows),
+            sound_types: match self.sound_types.get(start..start + len) {
+                Some(types) => types.to_vec(),
+                None => Vec::new(),
+            },
         })
     }
 
@@ -153,6 +164,15 @@ pub trait Model: Send + Sync {
     /// # Errors
     /// [`Error::Shape`] and [`Error::MissingInput`] for a batch that does not fit.
     fn forward(&self, batch: &Batch, mode: Mode) -> Result<Tensor>;
+
+    /// As [`Model::forward`], and beside the scores a loss of the network's own, weighted and a mean
+    /// over the rows, where it has one.
+    ///
+    /// # Errors
+    /// Those of [`Model::forward`].
+    fn forward_with_loss(&self, batch: &Batch, mode: Mode) -> Result<(Tensor, Option<Tensor>)> {
+        Ok((self.forward(batch, mode)?, None))
+    }
 
     /// The variables.
     fn params(&self) -> &Params;

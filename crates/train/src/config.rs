@@ -2,9 +2,11 @@
 
 use mmpipe_eval::attention;
 use mmpipe_models::align::FusionKind;
-use mmpipe_models::encoder;
+pub use mmpipe_models::encoder::Size;
 use serde::{Deserialize, Serialize};
 
+use crate::mindmix::{CalraConfig, Shape};
+use crate::optim::LrScale;
 use crate::stage::{StepConfig, at_least_one, in_range};
 use crate::{Error, Result};
 
@@ -19,6 +21,10 @@ pub enum ModelKind {
     /// MindMix's EEG encoder, a sound encoder and a fusion module: EEG against candidate sounds,
     /// matching. Stage 3's `multimodal_real` for attention and retrieval.
     MindmixAv,
+    /// MindMix's EEG encoder, a sound encoder and a fusion module: EEG refined by the sound that was
+    /// heard, classification. Stage 3's `multimodal_real` for emotion. The sound alone may tell the
+    /// class: see the control `audio-only`.
+    MindmixReal,
     /// MindMix's EEG encoder against one learned vector a class in the place of a sound,
     /// classification. Stage 3's `multimodal_prototype`, every class scored and no label an input.
     MindmixPrototype,
@@ -36,8 +42,46 @@ impl ModelKind {
     pub(crate) fn any_montage(self) -> bool {
         matches!(
             self,
-            ModelKind::Mindmix | ModelKind::MindmixAv | ModelKind::MindmixPrototype
+            ModelKind::Mindmix
+                | ModelKind::MindmixAv
+                | ModelKind::MindmixReal
+                | ModelKind::MindmixPrototype
         )
+    }
+
+    /// What the model is asked.
+    pub fn task(self) -> Task {
+        match self {
+            ModelKind::Aadnet | ModelKind::Ridge | ModelKind::MindmixAv => Task::Matching,
+            ModelKind::Eegnet
+            | ModelKind::Mindmix
+            | ModelKind::MindmixReal
+            | ModelKind::MindmixPrototype
+            | ModelKind::BandpowerLr => Task::Classification,
+        }
+    }
+
+    /// Whether sounds are an input of the network, so that they could give an answer away.
+    pub fn hears(self) -> bool {
+        matches!(
+            self,
+            ModelKind::Aadnet | ModelKind::MindmixAv | ModelKind::MindmixReal
+        )
+    }
+
+    /// Whether the network has a sound encoder, which weights may be asked for.
+    pub(crate) fn listens(self) -> bool {
+        matches!(self, ModelKind::MindmixAv | ModelKind::MindmixReal)
+    }
+
+    /// Whether an example needs a sound that was heard, and no rival of it.
+    pub fn needs_heard(self) -> bool {
+        self == ModelKind::MindmixReal
+    }
+
+    /// Whether the model scores each candidate by itself, so that examples may differ in their number.
+    pub(crate) fn any_candidates(self) -> bool {
+        self == ModelKind::MindmixAv
     }
 }
 
@@ -138,25 +182,6 @@ pub enum ClassWeights {
     Balanced,
 }
 
-/// Size of the MindMix encoder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Size {
-    /// A small one for tests and small data.
-    Tiny,
-    /// The paper's: 12 blocks of width 200.
-    Base,
-}
-
-impl From<Size> for encoder::Size {
-    fn from(size: Size) -> Self {
-        match size {
-            Size::Tiny => Self::Tiny,
-            Size::Base => Self::Base,
-        }
-    }
-}
-
 /// Where the band-power baseline takes mean and spread of its features from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -210,6 +235,8 @@ pub struct TrainConfig {
     /// Each layer of a transformer gets this share of the learning rate of the layer above it;
     /// 1 = all the same.
     pub layer_decay: f64,
+    /// MindMix: shares of the learning rate by part of the network.
+    pub lr_scale: LrScale,
     /// Decay of the moving average of the weights that is validated and asked in place of the
     /// weights; 0 = no average.
     pub ema: f64,
@@ -248,21 +275,26 @@ pub struct TrainConfig {
     pub f2: usize,
     /// MindMix: add the spatial embedding by electrode name (the paper) or not (the released code).
     pub spatial: bool,
-    /// mindmix-av, mindmix-prototype: what stands between EEG's and sound's vectors and the score:
+    /// mindmix-av, -real, -prototype: what stands between EEG's and sound's vectors and the score:
     /// `calra-paper`, `calra-released`, `co-attention`, `concat` or `clip` (nothing).
     pub fusion: FusionKind,
-    /// mindmix-av, mindmix-prototype: the sound encoder (of the latter its width alone).
+    /// mindmix-av, -real, -prototype: which parts of CALRA are there.
+    pub calra: CalraConfig,
+    /// mindmix-real: weight of InfoNCE (each EEG against the sounds of its batch) beside the
+    /// cross-entropy; the released code has 0.1, 0 leaves it out.
+    pub contrast: f64,
+    /// mindmix-av, -real, -prototype: the sound encoder (of the last its width alone).
     pub audio: Audio,
-    /// mindmix-av: weights that a `wav2vec2` or `hubert` encoder starts from: a safetensors or PyTorch
+    /// mindmix-av, mindmix-real: weights that a `wav2vec2` or `hubert` encoder starts from: a safetensors or PyTorch
     /// file as Hugging Face has it, a folder with one, or what `mmpipe convert` made; `random` for
     /// weights that nobody trained. The shape comes with the weights, whatever `size` is. Where `init`
     /// brings a sound encoder of this kind, that one is taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audio_init: Option<String>,
-    /// mindmix-av: whether that encoder learns. It does by default, all of it and at the rate of the
+    /// mindmix-av, mindmix-real: whether that encoder learns. It does by default, all of it and at the rate of the
     /// rest, as in MindMix.
     pub audio_train: AudioTrain,
-    /// mindmix-av: hide spans of frames from such an encoder while it learns (SpecAugment), as it does
+    /// mindmix-av, mindmix-real: hide spans of frames from such an encoder while it learns (SpecAugment), as it does
     /// by itself where it was published.
     pub spec_augment: bool,
     /// bandpower-lr: edges of the bands, Hz.
@@ -310,6 +342,7 @@ impl Default for TrainConfig {
             eps: 1e-8,
             clip: 1.0,
             layer_decay: 1.0,
+            lr_scale: LrScale::default(),
             ema: 0.0,
             dropout: None,
             drop_path: None,
@@ -327,6 +360,8 @@ impl Default for TrainConfig {
             f2: 16,
             spatial: true,
             fusion: FusionKind::CalraPaper,
+            calra: CalraConfig::default(),
+            contrast: 0.1,
             audio: Audio::Mel,
             audio_init: None,
             audio_train: AudioTrain::Trainable,
@@ -381,7 +416,7 @@ impl TrainConfig {
                 select: Select::BalancedAccuracy,
                 ..base
             },
-            ModelKind::MindmixPrototype => Self {
+            ModelKind::MindmixPrototype | ModelKind::MindmixReal => Self {
                 model,
                 ..Self::for_model(ModelKind::Mindmix)
             },
@@ -395,13 +430,7 @@ impl TrainConfig {
 
     /// What the model is asked.
     pub fn task(&self) -> Task {
-        match self.model {
-            ModelKind::Aadnet | ModelKind::Ridge | ModelKind::MindmixAv => Task::Matching,
-            ModelKind::Eegnet
-            | ModelKind::Mindmix
-            | ModelKind::MindmixPrototype
-            | ModelKind::BandpowerLr => Task::Classification,
-        }
+        self.model.task()
     }
 
     /// The settings of the loop.
@@ -419,6 +448,7 @@ impl TrainConfig {
             eps: self.eps,
             clip: self.clip,
             layer_decay: self.layer_decay,
+            lr_scale: self.lr_scale,
             ema: self.ema,
             patience: self.patience,
             explode: self.explode,
@@ -445,19 +475,27 @@ impl TrainConfig {
                     .into(),
             );
         }
-        if self.audio_init.is_some() && self.model != ModelKind::MindmixAv {
+        if self.audio_init.is_some() && !self.model.listens() {
             return wrong(
                 "audio_init",
-                "expected the model `mindmix-av`, which hears; found another".into(),
+                "expected the model `mindmix-av` or `mindmix-real`, which hear; found another"
+                    .into(),
             );
         }
         check_audio(
             self.audio,
             self.audio_train,
             self.audio_init.as_deref(),
-            self.model == ModelKind::MindmixAv,
+            self.model.listens(),
             self.init.is_some(),
         )?;
+        if self.lr_scale != LrScale::default() && !self.model.any_montage() {
+            return wrong(
+                "lr_scale",
+                "expected a `mindmix` model, which has these parts; found another".into(),
+            );
+        }
+        Shape::from(self).check()?;
         at_least_one(&[
             ("kernel", self.kernel.unwrap_or(1)),
             ("f1", self.f1),
@@ -468,6 +506,7 @@ impl TrainConfig {
             ("dropout", self.dropout.unwrap_or(0.0), 0.0, 0.95),
             ("drop_path", self.drop_path.unwrap_or(0.0), 0.0, 0.95),
             ("label_smoothing", self.label_smoothing, 0.0, 0.95),
+            ("contrast", self.contrast, 0.0, 1e3),
             ("envelope_sfreq", self.envelope_sfreq, 1.0, 1000.0),
             ("c", self.c, 1e-12, 1e12),
             ("lag", self.lag, 0.0, 10.0),

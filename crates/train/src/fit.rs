@@ -12,6 +12,7 @@ use crate::ask::{Answer, ask, asking_batches};
 use crate::baseline::{self, BandPowers, Stretches};
 use crate::config::{ModelKind, Standardise, Task, TrainConfig};
 use crate::control::noise::{self, NoiseSource, Template};
+use crate::control::silent::{self, Silent};
 use crate::control::{Control, permute};
 use crate::data::{ASKING, Ear, Features, Labels, Plan};
 use crate::progress::Progress;
@@ -58,6 +59,17 @@ impl<'a> Door<'a> {
             .or_insert_with(|| Arc::new(Ear::new(sound.encoder(), self.budget / 2)));
         Cow::Owned(self.features.hearing(ear.clone()))
     }
+
+    /// The same sounds beside the EEG of `source`.
+    fn with_other_eeg<'b>(&self, source: &'b dyn Source, cfg: &TrainConfig) -> Door<'b> {
+        Door {
+            features: self.features.with_other_eeg(source),
+            powers: BandPowers::new(source, &cfg.bands, 0),
+            stretches: self.stretches.with_other_eeg(source),
+            ears: self.ears.clone(),
+            budget: self.budget,
+        }
+    }
 }
 
 /// Train one fold into `dir` (`<run>/fold=N`), or continue what stands there: exactly where a
@@ -90,10 +102,28 @@ pub(crate) enum As {
     Itself,
     /// The control `label-permuted`, its fit of this number.
     Permuted(usize),
+    /// The control `audio-only`.
+    SoundAlone,
 }
 
-/// [`fit`] through a shared door, as itself or as the control that trains again.
+/// [`fit`] through a shared door, as itself or as a control that trains again.
 pub(crate) fn fit_as(
+    door: &Door<'_>,
+    fold: &Fold,
+    cfg: &TrainConfig,
+    dir: &Path,
+    purpose: As,
+    progress: &dyn Progress,
+) -> Result<FitReport> {
+    if purpose == As::SoundAlone {
+        let silent = Silent::new(door.features.source);
+        let door = door.with_other_eeg(&silent, cfg);
+        return fit_through(&door, fold, cfg, dir, purpose, progress);
+    }
+    fit_through(door, fold, cfg, dir, purpose, progress)
+}
+
+fn fit_through(
     door: &Door<'_>,
     fold: &Fold,
     cfg: &TrainConfig,
@@ -107,6 +137,7 @@ pub(crate) fn fit_as(
     let (fold, mut notes) = usable(source, fold, cfg)?;
     let (control, labels) = match purpose {
         As::Itself => (None, Labels::default()),
+        As::SoundAlone => (Some(Control::AudioOnly), Labels::default()),
         As::Permuted(shift) => {
             let labels = permute::permuted(source, &fold, cfg.task(), cfg.seed, shift);
             (Some(Control::LabelPermuted), labels)
@@ -116,7 +147,7 @@ pub(crate) fn fit_as(
     let hears = sound.as_ref().map(|s| s.hears.clone());
     let spec = Spec::of(source, &fold, cfg, hears)?;
     // Others take a width from it and hear nothing.
-    let sound = sound.filter(|_| cfg.model == ModelKind::MindmixAv);
+    let sound = sound.filter(|_| cfg.model.listens());
     let features = door.hearing(sound.as_ref());
     let all: Vec<usize> = [&fold.train, &fold.val, &fold.test]
         .into_iter()
@@ -140,6 +171,15 @@ pub(crate) fn fit_as(
     }
     if cfg.model == ModelKind::BandpowerLr && cfg.standardise == Standardise::WithinSubject {
         notes.push("features are standardised within each subject: unlabelled data of the test subjects are used".into());
+    }
+    match purpose {
+        As::SoundAlone => {
+            notes.push("zeros stood in the place of the EEG, in training and in testing".into())
+        }
+        As::Itself if cfg.model.needs_heard() => {
+            notes.extend(silent::told_by_sound(source, &fold));
+        }
+        _ => {}
     }
     let names: Vec<String> = match &spec.channels {
         Some(names) => names.clone(),
@@ -267,6 +307,7 @@ fn fit_baseline(door: &Door<'_>, job: &Job<'_>, about: FitAbout) -> Result<Outco
 /// this call. `control`: [`Control::NoiseEeg`] shows noise in place of EEG;
 /// [`Control::LabelPermuted`] changes nothing here but for `ridge`, whose answers are then held
 /// against drawn streams; `dir` is then the folder of the fit on permuted labels.
+/// [`Control::AudioOnly`] shows zeros in place of EEG; `dir` is then the folder of the fit on such.
 ///
 /// Matching: candidates are shown in an order that is drawn by seed and trial, and
 /// [`Prediction::label`] is the place of the attended one; the epochs of a trial share it. Scores are averaged over rotations of
@@ -310,13 +351,12 @@ pub(crate) fn predict_as(
     if control == Some(Control::NoiseEeg) {
         let noise = NoiseSource::new(source, Template::load(dir)?, cfg.seed);
         // Each noise epoch is asked for once.
-        let door = Door {
-            features: door.features.with_other_eeg(&noise),
-            powers: BandPowers::new(&noise, &cfg.bands, 0),
-            stretches: door.stretches.with_other_eeg(&noise),
-            ears: door.ears.clone(),
-            budget: door.budget,
-        };
+        let door = door.with_other_eeg(&noise, cfg);
+        return predict_as(&door, indices, cfg, dir, None);
+    }
+    if control == Some(Control::AudioOnly) {
+        let silent = Silent::new(source);
+        let door = door.with_other_eeg(&silent, cfg);
         return predict_as(&door, indices, cfg, dir, None);
     }
     let store = Checkpoints::of(dir);
@@ -337,7 +377,7 @@ pub(crate) fn predict_as(
         if usable_one(
             source,
             i,
-            state.about.spec.task,
+            state.about.spec.model,
             state.about.spec.candidates,
         )? {
             chosen.push(i);
@@ -372,7 +412,7 @@ fn ask_network(
     load_weights(store, state.step, own.ema, model.params())?;
     let (channels, _) = state.about.spec.plan(door.features.source, indices, own)?;
     let labels = Labels::default();
-    let listens = |_: &Hears| own.model == ModelKind::MindmixAv;
+    let listens = |_: &Hears| own.model.listens();
     let sound = state.about.spec.hears.clone().filter(listens).map(|hears| {
         let control = state.about.control.is_some();
         Sound::kept(hears, Asked::of(own, state.about.fold, control))
@@ -383,7 +423,6 @@ fn ask_network(
         channels: &channels,
         labels: &labels,
         task: state.about.spec.task,
-        candidates: state.about.spec.candidates,
         rotations: state.about.spec.task == Task::Matching,
         seed: own.seed,
         pass: ASKING,

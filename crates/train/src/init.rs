@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use mmpipe_models::Params;
+use mmpipe_models::align::{FusionConfig, FusionKind};
 use mmpipe_models::weights::{encoder_part, read_tensors};
 
 use crate::run::fold_dir;
@@ -43,16 +44,18 @@ pub fn init_file(path: &Path, fold: i32) -> PathBuf {
 /// Loads the encoder of `init` into `params`, by name, and with it the projection and what else of
 /// stage 2 file and network share: a safetensors or PyTorch file, or a folder as [`init_file`] reads
 /// it. Gives notes: how many tensors were taken, which variables found none and keep their random
-/// start, what was left in the file. `heard`: the sound encoder's weights are chosen elsewhere
-/// ([`crate::sound`]), and are neither taken nor told of here.
+/// start, what was left in the file. `fusion` is the module that the network has, where it has one.
+/// `heard`: the sound encoder's weights are chosen elsewhere ([`crate::sound`]), and are neither taken nor
+/// told of here.
 ///
 /// # Errors
-/// [`Error::Checkpoint`] for a file that is no encoder's, for shapes that do not fit, and for an
-/// encoder of another depth.
+/// [`Error::Checkpoint`] for a file that is no encoder's, for shapes that do not fit, for an encoder
+/// of another depth, and for a module of the same form with other parts of it.
 pub(crate) fn load_encoder(
     init: &str,
     fold: i32,
     params: &Params,
+    fusion: &FusionConfig,
     heard: bool,
 ) -> Result<Vec<String>> {
     let path = init_file(Path::new(init), fold);
@@ -69,6 +72,10 @@ pub(crate) fn load_encoder(
         given.extend(tensors.into_iter().map(behind));
     }
     let hears = params.iter().any(|p| of_stage_2(&p.name));
+    if hears && let Some(theirs) = described(&path) {
+        let by_kind = params.iter().any(|p| p.name.starts_with("audio_model."));
+        same_parts(fusion, &theirs, by_kind).map_err(wrong)?;
+    }
     // Others than stage 2 write a `logit_scale` too.
     let from_2 = part.left.iter().any(|n| n.contains("audio_proj."));
     let mut left = 0;
@@ -146,6 +153,47 @@ pub(crate) fn load_encoder(
         ));
     }
     Ok(vec![note])
+}
+
+/// The fusion module that `config.json` beside the weights describes.
+fn described(weights: &Path) -> Option<FusionConfig> {
+    let text = std::fs::read(weights.with_file_name("config.json")).ok()?;
+    let mut config: serde_json::Value = serde_json::from_slice(&text).ok()?;
+    serde_json::from_value(config.get_mut("fusion")?.take()).ok()
+}
+
+/// Refuses a module that is CALRA of the same form with other parts: what was learnt with a part says
+/// nothing without it. A network without sounds (`by_kind` false) has no maps by kind and needs none.
+fn same_parts(
+    own: &FusionConfig,
+    theirs: &FusionConfig,
+    by_kind: bool,
+) -> std::result::Result<(), String> {
+    let calra = matches!(own.kind, FusionKind::CalraPaper | FusionKind::CalraReleased);
+    if own.kind != theirs.kind || !calra {
+        return Ok(());
+    }
+    for (part, own, theirs) in [
+        (
+            "type_aligner",
+            own.type_aligner || !by_kind && theirs.type_aligner,
+            theirs.type_aligner,
+        ),
+        ("attention", own.attention, theirs.attention),
+        ("feed_forward", own.feed_forward, theirs.feed_forward),
+        ("low_rank", own.low_rank, theirs.low_rank),
+    ] {
+        if own != theirs {
+            let (has, lacks) = match theirs {
+                true => ("has", "lacks"),
+                false => ("lacks", "has"),
+            };
+            return Err(format!(
+                "its fusion module {has} {part}, which the network to be trained {lacks}; set `calra.{part}` as these weights have it, or train stage 2 anew"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Whether stage 2 trains it beside the EEG encoder and its projection.

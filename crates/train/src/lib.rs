@@ -40,9 +40,10 @@ pub use control::Control;
 pub use error::{Error, Result};
 pub use fit::{fit, predict};
 pub use init::init_file;
+pub use mindmix::{CalraConfig, Switch};
 pub use mmpipe_eval::result::Prediction;
 pub use mmpipe_models::align::{FusionKind, Pairs};
-pub use optim::AdamW;
+pub use optim::{AdamW, LrScale};
 pub use pretrain::{
     PhaseReport, PretrainConfig, PretrainObjective, PretrainReport, hold_out, pretrain,
     pretrain_memory,
@@ -51,5 +52,5 @@ pub use progress::{Progress, Silent};
 pub use report::{Ended, EpochRecord, FitReport};
 pub use run::{RunReport, fold_dir, frozen_encoders, run};
 pub use sound::{SoundEncoder, SoundReport};
-pub use source::{Fold, MemorySource, Meta, Source};
+pub use source::{AuditoryType, Fold, MemorySource, Meta, Source};
 pub use stage::{MemoryEstimate, StepConfig, available_memory};

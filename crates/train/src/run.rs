@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use mmpipe_eval::result::Prediction;
 
-use crate::Result;
-use crate::config::{AudioTrain, ModelKind, TrainConfig};
+use crate::config::{AudioTrain, TrainConfig};
 use crate::control::{Control, permute};
 use crate::fit::{As, Door, fit_as, predict_as};
 use crate::progress::Progress;
 use crate::report::FitReport;
 use crate::sound::{Sound, SoundEncoder};
 use crate::source::{Fold, Source};
+use crate::{Error, Result};
 
 /// What came out of all folds.
 #[derive(Debug, Clone, Default)]
@@ -22,12 +22,13 @@ pub struct RunReport {
     pub predictions: Vec<(Option<Control>, Vec<Prediction>)>,
 }
 
-/// Folder of one fold in a run's folder `dir`: `dir/fold=N`, and `dir/control=label-permuted/fold=N`
-/// with the folders `fit=0` and `fit=1` of that control's fits. `noise-eeg` asks the run's own fits.
+/// Folder of one fold in a run's folder `dir`: `dir/fold=N`, and `dir/control=NAME/fold=N` for a control
+/// that trains (`label-permuted` with the folders `fit=0` and `fit=1` of its fits). `noise-eeg` asks
+/// the run's own fits.
 pub fn fold_dir(dir: &Path, control: Option<Control>, fold: i32) -> PathBuf {
-    match control {
-        Some(Control::LabelPermuted) => dir.join(format!("control={}", Control::LabelPermuted)),
-        Some(Control::NoiseEeg) | None => dir.to_path_buf(),
+    match control.filter(|c| c.trains()) {
+        Some(control) => dir.join(format!("control={control}")),
+        None => dir.to_path_buf(),
     }
     .join(format!("fold={fold}"))
 }
@@ -45,7 +46,7 @@ pub fn frozen_encoders(
     dir: &Path,
 ) -> Result<Vec<SoundEncoder>> {
     let mut encoders: Vec<SoundEncoder> = Vec::new();
-    if cfg.model != ModelKind::MindmixAv || cfg.audio_train != AudioTrain::Frozen {
+    if !cfg.model.listens() || cfg.audio_train != AudioTrain::Frozen {
         return Ok(encoders);
     }
     let permuted = controls.contains(&Control::LabelPermuted);
@@ -71,10 +72,10 @@ pub fn frozen_encoders(
 /// work inside is parallel. What is done is not done again.
 ///
 /// `label-permuted` fits each fold twice, with opposite answers, and each fit answers half of the
-/// test trials; so it costs two further trainings a fold.
+/// test trials; so it costs two further trainings a fold. `audio-only` costs one.
 ///
 /// # Errors
-/// See [`crate::Error`].
+/// See [`crate::Error`]; [`Error::Config`] for `audio-only` of a model that does not hear.
 pub fn run(
     source: &dyn Source,
     folds: &[Fold],
@@ -84,6 +85,12 @@ pub fn run(
     progress: &dyn Progress,
 ) -> Result<RunReport> {
     cfg.check()?;
+    if controls.contains(&Control::AudioOnly) && !cfg.model.hears() {
+        return Err(Error::Config {
+            field: "controls",
+            message: "audio-only expects a network that hears (aadnet, mindmix-av, mindmix-real); found another".into(),
+        });
+    }
     let door = Door::new(source, cfg);
     let mut report = RunReport::default();
     let mut kinds = vec![None];
@@ -100,6 +107,11 @@ pub fn run(
                     predictions.extend(predict_as(&door, &fold.test, cfg, &path, None)?);
                 }
                 Some(Control::NoiseEeg) => {
+                    predictions.extend(predict_as(&door, &fold.test, cfg, &path, kind)?);
+                }
+                Some(Control::AudioOnly) => {
+                    let fit = fit_as(&door, fold, cfg, &path, As::SoundAlone, progress)?;
+                    report.fits.push(fit);
                     predictions.extend(predict_as(&door, &fold.test, cfg, &path, kind)?);
                 }
                 Some(Control::LabelPermuted) => {

@@ -3,6 +3,7 @@
 //! The lake implements [`Source`] through the binary; this crate knows nothing of Parquet or SQL.
 //! [`MemorySource`] is the implementation for tests, examples and simulations.
 
+use mmpipe_models::align::UNKNOWN_TYPE;
 use std::collections::HashMap;
 
 use crate::{Error, Result};
@@ -31,6 +32,42 @@ pub struct Meta {
     pub montage: usize,
     /// Number of candidate sounds; 0 = no sound belongs to the epoch.
     pub candidates: usize,
+    /// Kind of what was heard, where the data set says.
+    pub auditory_type: Option<AuditoryType>,
+}
+
+/// Kinds of sound that networks tell apart, in the order of their maps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuditoryType {
+    /// Speech.
+    Speech,
+    /// Music.
+    Music,
+    /// Anything else that a data set names.
+    Other,
+}
+
+impl AuditoryType {
+    /// The kind that a data set calls `name`.
+    pub fn named(name: &str) -> Self {
+        match name.to_ascii_lowercase().as_str() {
+            "speech" => Self::Speech,
+            "music" => Self::Music,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl Meta {
+    /// The number of the sound's kind as networks count them.
+    pub(crate) fn sound_type(&self) -> u32 {
+        match self.auditory_type {
+            Some(AuditoryType::Speech) => 0,
+            Some(AuditoryType::Music) => 1,
+            Some(AuditoryType::Other) => 2,
+            None => UNKNOWN_TYPE,
+        }
+    }
 }
 
 /// Random access to examples. Calls come from several threads at once.
@@ -86,6 +123,11 @@ pub trait Source: Send + Sync {
     fn embedding(&self, encoder: &str, i: usize, k: usize) -> Result<Option<Vec<f32>>> {
         let _ = (encoder, i, k);
         Ok(None)
+    }
+    /// Identity of the whole sound (story, song, clip) that candidate `k` of example `i` is a segment
+    /// of. `None`: not known.
+    fn stimulus_key(&self, i: usize, k: usize) -> Option<u64> {
+        self.candidate_key(i, k)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use mmpipe_models::align::{Matcher, PrototypeClassifier};
+use mmpipe_models::align::{Matcher, PrototypeClassifier, RealClassifier};
 use mmpipe_models::encoder::{Classifier, ClassifierConfig, electrodes};
 use mmpipe_models::{Model, Params, aadnet, eegnet};
 
@@ -26,7 +26,7 @@ pub(crate) struct Spec {
     pub(crate) sfreq: f64,
     /// Class names (classification).
     pub(crate) classes: Vec<String>,
-    /// Candidates (matching).
+    /// Candidates (matching); 0 = any number.
     pub(crate) candidates: usize,
     /// What it hears with, where that is wav2vec 2.0 or HuBERT.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -62,8 +62,10 @@ impl Spec {
                 Task::Matching => Vec::new(),
             },
             candidates: match task {
-                Task::Classification => 0,
-                Task::Matching => fold.train.first().map_or(0, |i| source.meta(*i).candidates),
+                Task::Matching if !cfg.model.any_candidates() => {
+                    fold.train.first().map_or(0, |i| source.meta(*i).candidates)
+                }
+                _ => 0,
             },
             hears,
         })
@@ -90,7 +92,7 @@ impl Spec {
         Ok(())
     }
 
-    /// Number of scores a row.
+    /// Number of scores a row; 0 = not the same for all.
     pub(crate) fn outputs(&self) -> usize {
         match self.task {
             Task::Classification => self.classes.len(),
@@ -101,8 +103,8 @@ impl Spec {
     /// What the model reads.
     pub(crate) fn features(cfg: &TrainConfig) -> FeatureKind {
         match (cfg.task(), cfg.model) {
+            (_, ModelKind::MindmixAv | ModelKind::MindmixReal) => Shape::from(cfg).features(),
             (Task::Classification, _) => FeatureKind::Eeg,
-            (Task::Matching, ModelKind::MindmixAv) => Shape::from(cfg).features(),
             (Task::Matching, _) => FeatureKind::EegAndEnvelopes(cfg.envelope_sfreq),
         }
     }
@@ -151,7 +153,7 @@ impl Spec {
             }
             ModelKind::Mindmix => {
                 let shape = Shape::from(cfg);
-                let mut c = ClassifierConfig::new(shape.named(), self.classes.len());
+                let mut c = ClassifierConfig::new(cfg.size, self.classes.len());
                 c.encoder = shape.encoder();
                 c.projection_dropout = dropout.unwrap_or(c.projection_dropout);
                 c.head_dropout = dropout.unwrap_or(c.head_dropout);
@@ -160,6 +162,14 @@ impl Spec {
             ModelKind::MindmixAv => {
                 let config = Shape::from(cfg).aligner(self.hears.as_ref());
                 Ok(Box::new(Matcher::new(&config, params)?))
+            }
+            ModelKind::MindmixReal => {
+                let config = Shape::from(cfg).aligner(self.hears.as_ref());
+                let n = self.classes.len();
+                let own = ClassifierConfig::new(cfg.size, n).head_dropout;
+                let dropout = dropout.unwrap_or(own);
+                let net = RealClassifier::new(&config, n, dropout, cfg.contrast, params)?;
+                Ok(Box::new(net))
             }
             ModelKind::MindmixPrototype => {
                 let config = Shape::from(cfg).aligner(self.hears.as_ref());
@@ -225,13 +235,19 @@ pub(crate) fn usable(
     let mut keep = |name: &str, indices: &[usize]| -> Result<Vec<usize>> {
         let mut out = Vec::with_capacity(indices.len());
         for &i in indices {
-            if usable_one(source, i, cfg.task(), candidates)? {
+            if usable_one(source, i, cfg.model, candidates)? {
                 out.push(i);
             }
         }
         if out.len() < indices.len() {
             let why = match cfg.task() {
+                _ if cfg.model.needs_heard() => {
+                    "they have no label, or no sound belongs to them".to_string()
+                }
                 Task::Classification => "they have no label".to_string(),
+                Task::Matching if cfg.model.any_candidates() => {
+                    "they have fewer than two candidate sounds".to_string()
+                }
                 Task::Matching => format!(
                     "they have not the {candidates} candidate sounds of the first training example"
                 ),
@@ -255,6 +271,7 @@ pub(crate) fn usable(
             "fold {} has no training epoch with {}; see the data set's trials",
             fold.fold,
             match cfg.task() {
+                _ if cfg.model.needs_heard() => "a label and a sound that was heard",
                 Task::Classification => "a label",
                 Task::Matching => "two or more candidate sounds",
             }
@@ -281,16 +298,18 @@ pub(crate) fn usable(
     Ok((out, notes))
 }
 
-/// Whether example `i` can be used.
+/// Whether example `i` can be used; `candidates` is what a model needs that takes no other number.
 pub(crate) fn usable_one(
     source: &dyn Source,
     i: usize,
-    task: Task,
+    model: ModelKind,
     candidates: usize,
 ) -> Result<bool> {
     let meta = source.meta(i);
-    match task {
+    match model.task() {
+        Task::Matching if model.any_candidates() => Ok(meta.candidates >= 2),
         Task::Matching => Ok(candidates >= 2 && meta.candidates == candidates),
+        Task::Classification if model.needs_heard() && meta.candidates == 0 => Ok(false),
         Task::Classification => {
             let classes = source.classes().len();
             match usize::try_from(meta.label) {

@@ -6,13 +6,13 @@ use candle_core::Tensor;
 use mmpipe_models::encoder::{EncoderConfig, PATCH};
 use mmpipe_models::{Model, Params};
 
-use crate::Result;
 use crate::ask::{ask, asking_batches, validation};
 use crate::config::{ClassWeights, Task, TrainConfig};
 use crate::control::Control;
 use crate::data::{ASKING, ChannelPlan, Features, Labels, Load, LoadedBatch, Plan};
 use crate::init::load_encoder;
 use crate::loss::{argmax, cross_entropy, total_weight};
+use crate::mindmix::Shape;
 use crate::progress::Progress;
 use crate::sound::Sound;
 use crate::source::Fold;
@@ -22,6 +22,7 @@ use crate::stage::{
     parts,
 };
 use crate::store::FitAbout;
+use crate::{Error, Result};
 
 /// What a fit works with.
 pub(crate) struct Job<'a> {
@@ -79,7 +80,7 @@ fn demand(job: &Job<'_>, channels: &ChannelPlan, objective: &Supervised<'_>) -> 
         0 => cfg.batch,
         parts => parts.min(cfg.batch),
     };
-    let encoder = EncoderConfig::new(cfg.size.into());
+    let encoder = EncoderConfig::new(cfg.size);
     let of = |tokens: usize| rows as u64 * tokens as u64;
     let sounds = job.features.numbers();
     let heard = job.sound.map_or_else(Default::default, |sound| {
@@ -102,6 +103,23 @@ fn demand(job: &Job<'_>, channels: &ChannelPlan, objective: &Supervised<'_>) -> 
     }
 }
 
+/// Rows with scores of as many answers.
+struct Joined {
+    answers: usize,
+    scores: Vec<Tensor>,
+    targets: Vec<u32>,
+}
+
+impl Joined {
+    fn of(answers: usize) -> Self {
+        Self {
+            answers,
+            scores: Vec::new(),
+            targets: Vec::new(),
+        }
+    }
+}
+
 /// Cross-entropy of a network's scores.
 struct Supervised<'a> {
     job: &'a Job<'a>,
@@ -119,7 +137,6 @@ impl<'a> Supervised<'a> {
             channels: self.channels,
             labels: self.job.labels,
             task: self.spec.task,
-            candidates: self.spec.candidates,
             rotations,
             seed: self.job.cfg.seed,
             pass,
@@ -146,32 +163,76 @@ impl Objective for Supervised<'_> {
     }
 
     fn loss(&self, batch: &LoadedBatch, part: &Part, draws: &mut Draws) -> Result<Loss> {
-        let mut scores = Vec::with_capacity(part.groups.len());
-        for group in &part.groups {
-            scores.push(self.model.forward(group, draws.mode().0)?);
-        }
-        let scores = match scores.as_slice() {
-            [one] => one.clone(),
-            many => Tensor::cat(many, 0)?,
-        };
         let targets = &batch.targets[part.rows.clone()];
         let total = total_weight(&batch.targets, &self.weights);
         let smoothing = self.job.cfg.label_smoothing;
-        let value = cross_entropy(&scores, targets, &self.weights, smoothing, total)?;
-        let right = scores.detach().to_vec2::<f32>()?;
-        let right = right
-            .iter()
-            .zip(targets)
-            .filter(|(s, t)| argmax(s) == **t as usize)
-            .count();
-        let accuracy = Named {
+        let mut value: Option<Tensor> = None;
+        let mut add = |one: Tensor| -> Result<()> {
+            value = Some(match value.take() {
+                Some(all) => (all + one)?,
+                None => one,
+            });
+            Ok(())
+        };
+        // Scores of as many answers are joined.
+        let mut joined: Vec<Joined> = Vec::new();
+        let (mut row, mut own) = (0, 0.0);
+        for group in &part.groups {
+            let (scores, beside) = self.model.forward_with_loss(group, draws.mode().0)?;
+            let (n, answers) = scores.dims2()?;
+            if let Some(beside) = beside {
+                let share = n as f64 / batch.targets.len() as f64;
+                own += f64::from(beside.detach().to_scalar::<f32>()?) * share;
+                add((beside * share)?)?;
+            }
+            let at = match joined.iter().position(|j| j.answers == answers) {
+                Some(at) => at,
+                None => {
+                    joined.push(Joined::of(answers));
+                    joined.len() - 1
+                }
+            };
+            joined[at].scores.push(scores);
+            joined[at].targets.extend_from_slice(&targets[row..row + n]);
+            row += n;
+        }
+        let mut right = 0;
+        for Joined {
+            scores, targets, ..
+        } in &joined
+        {
+            let scores = match scores.as_slice() {
+                [one] => one.clone(),
+                many => Tensor::cat(many, 0)?,
+            };
+            add(cross_entropy(
+                &scores,
+                targets,
+                &self.weights,
+                smoothing,
+                total,
+            )?)?;
+            let rows = scores.detach().to_vec2::<f32>()?;
+            let hit = |(s, t): &(&Vec<f32>, &u32)| argmax(s) == **t as usize;
+            right += rows.iter().zip(targets).filter(hit).count();
+        }
+        let mut named = vec![Named {
             name: "accuracy",
             sum: right as f64,
-            weight: targets.len() as f64,
-        };
+            weight: row as f64,
+        }];
+        if self.job.cfg.model.needs_heard() && self.job.cfg.contrast > 0.0 {
+            let share = row as f64 / batch.targets.len() as f64;
+            named.push(Named {
+                name: "contrast",
+                sum: own,
+                weight: share,
+            });
+        }
+        let empty = || Error::Data("a batch has no example".into());
         Ok(Loss {
-            value,
-            named: vec![accuracy],
+            value: value.ok_or_else(empty)?,
+            named,
         })
     }
 
@@ -192,14 +253,19 @@ impl Objective for Supervised<'_> {
 
     fn begin(&self, _: &[usize]) -> Result<Vec<String>> {
         // Stage 2 knows which sounds were attended, and permuted answers would not take that away.
-        let knows = self.job.control.is_some() && self.job.cfg.task() == Task::Matching;
+        let permuted = self.job.control == Some(Control::LabelPermuted);
+        let knows = permuted && self.job.cfg.task() == Task::Matching;
         let (sound, params) = (self.job.sound, self.params());
+        let fusion = Shape::from(self.job.cfg).fusion();
         let mut notes = match &self.job.cfg.init {
             Some(_) if knows => vec![
                 "the control started from random weights: stage 2 knows which sounds were attended"
                     .into(),
             ],
-            Some(init) => load_encoder(init, self.job.fold.fold, params, sound.is_some())?,
+            Some(init) => {
+                let fold = self.job.fold.fold;
+                load_encoder(init, fold, params, &fusion, sound.is_some())?
+            }
             None => Vec::new(),
         };
         if let Some(sound) = sound {

@@ -63,7 +63,7 @@ pub(crate) fn model_kind(name: &str) -> Result<ModelKind> {
         >(name.into_deserializer())
     };
     parse(name).map_err(|_| {
-        anyhow!("expected eegnet, mindmix, mindmix-av, mindmix-prototype, aadnet, bandpower-lr or ridge, found the model `{name}`")
+        anyhow!("expected eegnet, mindmix, mindmix-av, mindmix-real, mindmix-prototype, aadnet, bandpower-lr or ridge, found the model `{name}`")
     })
 }
 

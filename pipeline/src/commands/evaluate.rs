@@ -17,6 +17,7 @@ use crate::context::Context;
 use crate::render::{self, Table};
 use crate::runs::{RunFolder, RunRecord, existing};
 use crate::source::LakeSource;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub(crate) fn run(ctx: &Context, args: &EvaluateArgs) -> Result<Status> {
@@ -76,8 +77,9 @@ pub(super) fn evaluate(
         .collect();
     notes.extend(record.init.iter().flat_map(|i| i.notes.clone()));
     let mut wanted = Vec::new();
-    for &control in controls {
-        if control == Control::LabelPermuted && !record.controls.contains(&control) {
+    let trained = record.controls.iter().filter(|c| !controls.contains(c));
+    for &control in controls.iter().chain(trained) {
+        if control.trains() && !record.controls.contains(&control) {
             notes.push(format!(
                 "The control {control} was left out when this run was trained."
             ));
@@ -103,7 +105,7 @@ pub(super) fn evaluate(
     let parameters = fits.iter().map(|f| f.parameters).max();
     let meta = RunMeta {
         run: record.run.clone(),
-        question: question(cfg.task(), &record.classes),
+        question: question(cfg.model, &record.classes),
         model: name_of(cfg.model).into(),
         stage: record.stage.clone(),
         dataset: record.dataset.clone(),
@@ -157,12 +159,34 @@ pub(super) fn evaluate(
             record.protocol
         ));
     }
+    notes.extend(by_number(own));
     notes.sort();
     notes.dedup();
     summary.notes = notes;
     store(lake, record, scoring, &sets)?;
     folder.write_summary(&summary)?;
     Ok(summary)
+}
+
+/// Of candidates in different numbers (duo, trio), each number by itself: its chance is its own.
+fn by_number(predictions: &[Prediction]) -> Vec<String> {
+    let mut by: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
+    for p in predictions {
+        let (right, n) = by.entry(p.scores.len()).or_default();
+        *right += usize::from(p.label == p.predicted);
+        *n += 1;
+    }
+    if by.len() < 2 {
+        return Vec::new();
+    }
+    let said = |(k, (right, n)): (&usize, &(usize, usize))| {
+        format!(
+            "Among {k} candidates: {right} of {n} epochs are right ({:.3}; chance {:.3}).",
+            *right as f64 / *n as f64,
+            1.0 / *k as f64
+        )
+    };
+    by.iter().map(said).collect()
 }
 
 /// The classical baseline of the task on the same folds.

@@ -135,7 +135,7 @@ pub(super) async fn plan(
         flags.push(("train.init", toml::Value::String(init.clone())));
     }
     let (_, mut cfg) = config::resolve(ctx, model, &args.set, &flags)?;
-    let source = LakeSource::open(lake, &split, cfg.task()).await?;
+    let source = LakeSource::open(lake, &split, cfg.model).await?;
     let mut folds: Vec<i32> = source.folds().iter().map(|f| f.fold).collect();
     if let Some(wanted) = &args.folds {
         if let Some(absent) = wanted.iter().find(|f| !folds.contains(f)) {
@@ -178,7 +178,7 @@ pub(super) async fn plan(
         controls: if args.no_controls {
             Vec::new()
         } else {
-            vec![Control::LabelPermuted]
+            controls(cfg.model)
         },
         config: cfg,
         init,
@@ -244,7 +244,7 @@ pub(super) fn open(ctx: &Context, lake: &Lake, record: &RunRecord) -> Result<Lak
             record.run
         );
     }
-    let source = ctx.block_on(LakeSource::open(lake, &split, record.config.task()))?;
+    let source = ctx.block_on(LakeSource::open(lake, &split, record.config.model))?;
     if source.digest() != record.data_digest {
         bail!(
             "the epochs of {} changed since run `{}` was started; train a new run",
@@ -286,12 +286,22 @@ async fn default_model(lake: &Lake, dataset: &str) -> Result<ModelKind> {
     })
 }
 
+/// Controls that train beside a model. Where a sound that was heard stands beside the EEG and a class is
+/// asked for, the sound alone may tell it.
+fn controls(model: ModelKind) -> Vec<Control> {
+    match model.needs_heard() {
+        true => vec![Control::LabelPermuted, Control::AudioOnly],
+        false => vec![Control::LabelPermuted],
+    }
+}
+
 /// The model's name as typed.
 pub(super) fn name_of(model: ModelKind) -> &'static str {
     match model {
         ModelKind::Eegnet => "eegnet",
         ModelKind::Mindmix => "mindmix",
         ModelKind::MindmixAv => "mindmix-av",
+        ModelKind::MindmixReal => "mindmix-real",
         ModelKind::MindmixPrototype => "mindmix-prototype",
         ModelKind::Aadnet => "aadnet",
         ModelKind::BandpowerLr => "bandpower-lr",
@@ -300,8 +310,12 @@ pub(super) fn name_of(model: ModelKind) -> &'static str {
 }
 
 /// What the task asks, in plain words.
-pub(super) fn question(task: Task, classes: &[String]) -> String {
-    match task {
+pub(super) fn question(model: ModelKind, classes: &[String]) -> String {
+    match model.task() {
+        _ if model.needs_heard() => {
+            let classes = classes.join(", ");
+            format!("Which of {classes} do the EEG and the sound that was heard show?")
+        }
         Task::Classification => format!("Which of {} does the EEG show?", classes.join(", ")),
         Task::Matching => "Which of the sounds that played was attended?".into(),
     }

@@ -178,7 +178,9 @@ pub(super) fn explain(name: &str) -> &'static str {
         "label-permuted" => {
             "the model trained again on labels exchanged between trials; above chance means a leak or a fault"
         }
-        "audio-only" => "the sound without the EEG",
+        "audio-only" => {
+            "the model trained again with zeros in the place of the EEG: what the sound alone tells"
+        }
         "eeg-only" => "the EEG without the sound",
         "bandpower-lr" => "logistic regression on the logarithm of band powers",
         "ridge" => {

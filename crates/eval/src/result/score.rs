@@ -41,6 +41,9 @@ impl Default for ScoreOptions {
 /// of whole trials are exchanged inside a subject, or among all trials where no subject has two
 /// labels. The interval draws whole subjects, or whole trials when subjects are few.
 ///
+/// Where rows have different numbers of answers (two or three candidates), chance is what guessing among
+/// each row's own reaches, and labels are exchanged between trials of as many answers alone.
+///
 /// # Errors
 /// When there are no predictions, an epoch occurs twice in a fold, or a class lies outside
 /// `0..classes`.
@@ -75,6 +78,16 @@ pub fn score(
     ) else {
         return Err(Error::Empty { what: "score" });
     };
+    let mixed = sorted
+        .windows(2)
+        .any(|w| matches!(w, [a, b] if a.scores.len() != b.scores.len()));
+    let chance = match mixed {
+        true => stats::Chance {
+            balanced_accuracy: guessed(&sorted),
+            ..chance
+        },
+        false => chance,
+    };
     let folds = groups(&sorted, |p| p.fold)
         .into_iter()
         .map(named)
@@ -101,14 +114,16 @@ pub fn score(
         (&p.dataset, &p.subject, &p.session, &p.run, p.trial, p.label)
     });
     let by_subject = keys(&sorted, |p| (&p.dataset, &p.subject));
+    let by_answers = keys(&sorted, |p| (&p.dataset, &p.subject, p.scores.len()));
     let everything = vec![0; sorted.len()];
+    let all_alike = keys(&sorted, |p| p.scores.len());
     let subject_has_two = subjects.iter().any(|s| s.classes > 1);
     let permutation = (options.permutations > 0 && chance.classes > 1)
         .then(|| {
             let (strata, within) = if subject_has_two {
-                (&by_subject, "subject")
+                (&by_answers, "subject")
             } else {
-                (&everything, "everything")
+                (&all_alike, "everything")
             };
             let by = Grouping {
                 units: &trials,
@@ -170,6 +185,17 @@ pub fn score(
         interval,
         permutation,
     })
+}
+
+/// Balanced accuracy of guessing evenly among each row's own answers.
+fn guessed(rows: &[&Prediction]) -> f64 {
+    let mut by_label: BTreeMap<i32, (f64, f64)> = BTreeMap::new();
+    for p in rows {
+        let (sum, n) = by_label.entry(p.label).or_default();
+        *sum += 1.0 / p.scores.len().max(1) as f64;
+        *n += 1.0;
+    }
+    by_label.values().map(|(sum, n)| sum / n).sum::<f64>() / by_label.len().max(1) as f64
 }
 
 fn groups<K: Ord>(rows: &[&Prediction], key: impl Fn(&Prediction) -> K) -> BTreeMap<K, Confusion> {

@@ -23,7 +23,9 @@ fn vectors(of: &Missing, width: usize) -> Vec<Vec<f32>> {
 }
 
 fn sounds(lake: &Lake) -> AudioStore {
-    runtime().block_on(AudioStore::open(lake, "mindmix")).unwrap()
+    runtime()
+        .block_on(AudioStore::open(lake, "mindmix"))
+        .unwrap()
 }
 
 #[test]
@@ -50,8 +52,15 @@ fn vectors_are_kept_by_sound_and_encoder() {
     assert!(store.is_empty());
     let wanted = HashSet::from([key.clone()]);
     let missing = store.missing(&audio, &mini, Some(&wanted));
-    assert_eq!((missing.len(), &missing[0].segments), (1, &vec![key.clone()]));
-    assert!(store.missing(&audio, &["Other".to_owned()], None).is_empty());
+    assert_eq!(
+        (missing.len(), &missing[0].segments),
+        (1, &vec![key.clone()])
+    );
+    assert!(
+        store
+            .missing(&audio, &["Other".to_owned()], None)
+            .is_empty()
+    );
     write_embeddings(&audio, &store, &ours, &missing[0], &vectors(&missing[0], 3)).unwrap();
     let store = open(&audio, &ours);
     assert_eq!(store.len(), 1);
@@ -77,8 +86,14 @@ fn vectors_are_kept_by_sound_and_encoder() {
         &lake,
         "SELECT encoder_hash, count(*) AS n, max(cardinality(vector)) AS w, max(vector[1]) AS v, max(onset) AS o, count(DISTINCT sound_hash) AS s FROM audio_embeddings GROUP BY 1 ORDER BY 1",
     );
-    assert!(rows.contains("| a/b*         | 10 | 3 | 26.0 | 8.5 | 1 |"), "{rows}");
-    assert!(rows.contains("| c            | 10 | 5 | 26.0 | 8.5 | 1 |"), "{rows}");
+    assert!(
+        rows.contains("| a/b*         | 10 | 3 | 26.0 | 8.5 | 1 |"),
+        "{rows}"
+    );
+    assert!(
+        rows.contains("| c            | 10 | 5 | 26.0 | 8.5 | 1 |"),
+        "{rows}"
+    );
 
     // What does not fit is refused, and the file stays.
     let store = open(&audio, &ours);

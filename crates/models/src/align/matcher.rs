@@ -1,5 +1,6 @@
 //! Stage 3 with sound as networks that the trainer sees: EEG against candidate sounds, and EEG against
-//! class prototypes. Variable names are stage 2's, so its weights are their start.
+//! class prototypes ([`super::real`] is the third). Variable names are stage 2's, so its weights are
+//! their start.
 
 use candle_core::Tensor;
 
@@ -71,8 +72,7 @@ impl Model for Matcher {
         let e = self
             .aligner
             .embed_eeg(&[(&batch.eeg, &batch.ch_names)], mode)?;
-        // What kind of sound it is, no data set says by a code of ours.
-        let types = vec![UNKNOWN_TYPE; b * k];
+        let types = types(batch, k)?;
         self.aligner
             .candidate_logits(&e, &a.reshape((b, k, width))?, &types, mode)
     }
@@ -83,6 +83,23 @@ impl Model for Matcher {
 
     fn constrain(&self) -> Result<()> {
         self.aligner.constrain()
+    }
+}
+
+/// The kind of each of `k` sounds a row, row by row.
+pub(super) fn types(batch: &Batch, k: usize) -> Result<Vec<u32>> {
+    let (b, ..) = batch.dims()?;
+    match batch.sound_types.as_slice() {
+        [] => Ok(vec![UNKNOWN_TYPE; b * k]),
+        kinds if kinds.len() == b => {
+            let each = kinds.iter().flat_map(|t| std::iter::repeat_n(*t, k));
+            Ok(each.collect())
+        }
+        kinds => Err(Error::Shape {
+            what: "kinds of sound",
+            found: vec![kinds.len()],
+            expected: format!("{b}, one a row, or none"),
+        }),
     }
 }
 

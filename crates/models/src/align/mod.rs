@@ -16,6 +16,7 @@ mod contrast;
 mod fusion;
 mod matcher;
 mod model;
+mod real;
 pub mod score;
 mod simple;
 mod tasks;
@@ -28,5 +29,6 @@ pub use self::contrast::{
 pub use self::fusion::Fusion;
 pub use self::matcher::{Matcher, PrototypeClassifier};
 pub use self::model::{AlignConfig, Aligner};
+pub use self::real::RealClassifier;
 pub use self::tasks::{FusedClassifier, Prototypes};
 pub use self::types::UNKNOWN_TYPE;

@@ -120,6 +120,10 @@ impl Aligner {
         &self.fusion
     }
 
+    pub(super) fn temperature(&self) -> &Temperature {
+        &self.temperature
+    }
+
     /// Projected EEG [B, width] of groups of one montage each, one after the other: a batch may mix
     /// montages of any numbers of channels, and none is padded.
     ///

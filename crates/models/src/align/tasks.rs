@@ -67,11 +67,11 @@ pub struct FusedClassifier {
 }
 
 impl FusedClassifier {
-    /// Adds `classifier.0` and `classifier.3`.
+    /// Adds `classifier.0` and `classifier.3`; `width` is that of the fusion module.
     ///
     /// # Errors
     /// [`Error::Config`] for no class or an impossible dropout.
-    pub fn new(params: &mut Params, classes: usize, dropout: f32) -> Result<Self> {
+    pub fn new(params: &mut Params, width: usize, classes: usize, dropout: f32) -> Result<Self> {
         if classes == 0 {
             return Err(Error::config("classes", classes, "at least 1"));
         }
@@ -79,12 +79,12 @@ impl FusedClassifier {
             return Err(Error::config("dropout", dropout, "0 or more and below 1"));
         }
         Ok(Self {
-            head: Head::new(params, classes, dropout)?,
+            head: Head::new(params, width, classes, dropout)?,
         })
     }
 
-    /// Scores [B, classes] of projected EEG and projected sounds [B, 256], pair by pair, with the kind
-    /// of each sound.
+    /// Scores [B, classes] of projected EEG and projected sounds [B, width], pair by pair, with the
+    /// kind of each sound.
     ///
     /// # Errors
     /// Those of [`Fusion::forward`].

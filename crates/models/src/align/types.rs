@@ -72,6 +72,11 @@ impl TypeAligner {
             Unknown::Mean => None,
         };
         for (k, map) in self.maps.iter().enumerate() {
+            // A map that no row goes through has no gradient either, so an optimiser leaves it.
+            let met = |t: &u32| *t as usize == k || self.unknown == Unknown::Mean && !known(*t);
+            if !types.iter().any(met) {
+                continue;
+            }
             let share = column(&|t| match known(t) {
                 true => f64::from(t as usize == k),
                 false if self.unknown == Unknown::Mean => 1.0 / n as f64,

@@ -12,7 +12,8 @@ use crate::params::{Init, Params};
 /// Hidden width of the classification head.
 const HEAD: usize = 128;
 
-/// Linear 256 → 128, GELU, dropout, Linear 128 → classes: `classifier.0` and `classifier.3`.
+/// Linear (published: from 256) → 128, GELU, dropout, Linear 128 → classes: `classifier.0` and
+/// `classifier.3`.
 #[derive(Debug, Clone)]
 pub(crate) struct Head {
     first: Linear,
@@ -21,17 +22,22 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// Adds `classifier.0` and `classifier.3`.
-    pub(crate) fn new(params: &mut Params, classes: usize, dropout: f32) -> Result<Self> {
+    /// Adds `classifier.0` and `classifier.3`; `width` is that of what comes in.
+    pub(crate) fn new(
+        params: &mut Params,
+        width: usize,
+        classes: usize,
+        dropout: f32,
+    ) -> Result<Self> {
         let init = Init::TruncNormal(INIT_STD);
         Ok(Self {
-            first: Linear::new(params, "classifier.0", PROJECTION, HEAD, true, init)?,
+            first: Linear::new(params, "classifier.0", width, HEAD, true, init)?,
             second: Linear::new(params, "classifier.3", HEAD, classes, true, init)?,
             dropout,
         })
     }
 
-    /// [B, 256] → [B, classes].
+    /// [B, width] → [B, classes].
     pub(crate) fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
         let x = ops::gelu(&self.first.forward(x)?)?;
         let x = ops::dropout(&x, self.dropout, mode.stream("classifier.dropout"))?;
@@ -59,7 +65,7 @@ impl Classifier {
         let p = &mut params;
         let encoder = Encoder::new(&config.encoder, p, "eeg_model.model.")?;
         let projection = Projection::new(p, "eeg_proj", config.encoder.width(), PROJECTION)?;
-        let head = Head::new(p, config.classes, config.head_dropout)?;
+        let head = Head::new(p, PROJECTION, config.classes, config.head_dropout)?;
         Ok(Self {
             config: config.clone(),
             params,

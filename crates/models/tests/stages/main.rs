@@ -7,6 +7,7 @@ mod codebook;
 mod encoder;
 mod matcher;
 mod pretrain;
+mod real;
 mod scoring;
 mod trap;
 mod twin;

@@ -15,11 +15,11 @@ use mmpipe_models::{Batch, Error, Mode, Model, Params};
 use super::align::{KINDS, SINGLE, TRAIN, noise, small};
 use super::twin;
 
-const BANDS: usize = 6;
-const FRAMES: usize = 20;
-const KEYS: &str = "softmax takes away what is the same for all keys";
+pub(super) const BANDS: usize = 6;
+pub(super) const FRAMES: usize = 20;
+pub(super) const KEYS: &str = "softmax takes away what is the same for all keys";
 
-fn config(kind: FusionKind, dropout: f32) -> AlignConfig {
+pub(super) fn config(kind: FusionKind, dropout: f32) -> AlignConfig {
     AlignConfig {
         eeg: EncoderConfig {
             depth: 1,
@@ -49,7 +49,7 @@ fn names() -> Arc<[String]> {
     ["Fz", "Cz"].map(String::from).to_vec().into()
 }
 
-fn batch(sounds: &Tensor) -> Batch {
+pub(super) fn batch(sounds: &Tensor) -> Batch {
     let b = sounds.dim(0).unwrap();
     Batch::with_sounds(
         noise("eeg", &[b, 2, 400], sounds.dtype()),

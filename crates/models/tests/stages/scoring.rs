@@ -268,7 +268,7 @@ fn prototypes_are_scored_each_by_its_own_pair() {
             ..FusionConfig::new(FusionKind::CalraReleased)
         };
         let fusion = Fusion::new(&config, &mut params, "fusion_module.").unwrap();
-        let head = FusedClassifier::new(&mut params, 2, 0.2).unwrap();
+        let head = FusedClassifier::new(&mut params, 256, 2, 0.2).unwrap();
         let (e, a) = (noise("e", &[4, 256], dtype), noise("a", &[4, 256], dtype));
         let scores = head.scores(&e, &a, &[0; 4], &fusion, TRAIN).unwrap();
         let labels = Tensor::new(&[0u32, 1, 1, 0], &Device::Cpu).unwrap();
@@ -294,5 +294,5 @@ fn prototypes_are_scored_each_by_its_own_pair() {
         twin::coverage("fused classifier", &params, &grads, &other);
     }
     assert!(Prototypes::new(&mut Params::new(0, &Device::Cpu), "p", 1, 8).is_err());
-    assert!(FusedClassifier::new(&mut Params::new(0, &Device::Cpu), 2, f32::NAN).is_err());
+    assert!(FusedClassifier::new(&mut Params::new(0, &Device::Cpu), 256, 2, f32::NAN).is_err());
 }

@@ -4,7 +4,7 @@ use mmpipe_models::align::{FusionKind, Pairs};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Audio, AudioTrain, Size, check_audio};
-use crate::mindmix::Shape;
+use crate::mindmix::{CalraConfig, Shape};
 use crate::sound::{Asked, Hears};
 use crate::stage::{StepConfig, in_range};
 use crate::{Error, Result};
@@ -25,6 +25,8 @@ pub struct AlignConfig {
     pub dropout: Option<f64>,
     /// What stands between EEG's and sound's vectors and the score.
     pub fusion: FusionKind,
+    /// Which parts of CALRA are there.
+    pub calra: CalraConfig,
     /// The sound encoder.
     pub audio: Audio,
     /// Weights that a `wav2vec2` or `hubert` encoder starts from; see [`crate::TrainConfig::audio_init`].
@@ -42,6 +44,10 @@ pub struct AlignConfig {
     /// `diagonal`, as published: the EEG has then seen the sound that it is to find, see the pages of
     /// `mmpipe_models::align`.
     pub pairs: Pairs,
+    /// Tell each EEG from the sounds that played beside the attended one too, in trials that had such
+    /// (the paper's hard negatives; the released code has none). A sound of the attended one's content
+    /// is never one.
+    pub hard_negatives: bool,
     /// Contrast in both directions; the released code has EEG to sound alone.
     pub symmetric: bool,
     /// Temperature at the start; it is learnt, and stays at 0.01 or more.
@@ -61,12 +67,16 @@ impl Default for AlignConfig {
             drop_path: None,
             dropout: None,
             fusion: FusionKind::CalraPaper,
+            calra: CalraConfig::default(),
             audio: Audio::Mel,
             audio_init: None,
             audio_train: AudioTrain::Trainable,
             spec_augment: true,
             init: None,
             pairs: Pairs::Crossed,
+            // The paper has them, and they are what stage 3 asks: without them all that a network is told
+            // from are sounds of other times.
+            hard_negatives: true,
             symmetric: false,
             temperature: 0.07,
             val_share: 0.1,
@@ -86,6 +96,7 @@ impl AlignConfig {
     /// [`Error::Config`] naming the first field that is wrong.
     pub fn check(&self) -> Result<()> {
         self.steps.check()?;
+        self.shape().check()?;
         in_range(&[
             ("drop_path", self.drop_path.unwrap_or(0.0), 0.0, 0.95),
             ("dropout", self.dropout.unwrap_or(0.0), 0.0, 0.95),
@@ -134,6 +145,8 @@ impl AlignConfig {
             drop_path: self.drop_path,
             dropout: self.dropout,
             fusion: self.fusion,
+            calra: self.calra,
+            hears: true,
             audio: self.audio,
         }
     }

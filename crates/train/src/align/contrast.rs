@@ -1,7 +1,7 @@
 //! The contrast of EEG with the sounds of a batch as an objective of the loop.
 
 use candle_core::Tensor;
-use mmpipe_models::align::{Aligner, Sounds, UNKNOWN_TYPE, info_nce};
+use mmpipe_models::align::{Aligner, Sounds, info_nce};
 use mmpipe_models::{Batch, Mode, Params};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -20,10 +20,55 @@ pub(super) struct Pairs {
     pub(super) groups: Vec<Batch>,
     /// Per row: the example.
     pub(super) examples: Vec<usize>,
-    /// Of each row what the sound encoder reads [rows, ...].
+    /// Of each row what the sound encoder reads, then of each rival [rows + rivals, ...].
     pub(super) sounds: Tensor,
     /// Of each row what makes two sounds the same: their content.
     pub(super) ids: Vec<u64>,
+    /// Of each row the kind of its sounds.
+    pub(super) types: Vec<u32>,
+    /// Sounds that played beside the attended one: the row that heard it, and its content.
+    rivals: Vec<(usize, u64)>,
+}
+
+impl Pairs {
+    /// Embedded sounds of the rows, and beside them their rivals as [`Sounds::others`] has them: as many
+    /// columns as any row has rivals. A row with fewer is given its own sound again, which counts as
+    /// none.
+    fn sounds(&self, all: &Tensor) -> Result<Sounds> {
+        let n = self.ids.len();
+        let mut of_row: Vec<Vec<usize>> = vec![Vec::new(); n];
+        for (rival, (row, _)) in self.rivals.iter().enumerate() {
+            of_row[*row].push(rival);
+        }
+        let k = of_row.iter().map(Vec::len).max().unwrap_or(0);
+        let mut sounds = Sounds {
+            audio: all.clone(),
+            types: self.types.clone(),
+            ids: self.ids.clone(),
+            others: None,
+        };
+        if k == 0 {
+            return Ok(sounds);
+        }
+        let (mut at, mut types, mut ids) = (Vec::new(), Vec::new(), Vec::new());
+        for (row, rivals) in of_row.iter().enumerate() {
+            for place in 0..k {
+                let (from, id) = match rivals.get(place) {
+                    Some(rival) => (n + rival, self.rivals[*rival].1),
+                    None => (row, self.ids[row]),
+                };
+                at.push(from as u32);
+                types.push(self.types[row]);
+                ids.push(id);
+            }
+        }
+        let width = all.dim(1)?;
+        let at = Tensor::from_vec(at, n * k, all.device())?;
+        let others = all.index_select(&at, 0)?.reshape((n, k, width))?;
+        sounds.audio = all.narrow(0, 0, n)?.contiguous()?;
+        sounds.others = Some((others, types, ids));
+        Ok(sounds)
+    }
 }
 
 /// The objective.
@@ -39,8 +84,9 @@ pub(super) struct Contrast<'a> {
 }
 
 impl Contrast<'_> {
-    /// EEG and attended sounds of `examples`, montage by montage.
-    pub(super) fn pairs(&self, examples: &[usize]) -> Result<Pairs> {
+    /// EEG and attended sounds of `examples`, montage by montage, and where it is asked for the sounds
+    /// that played beside them.
+    pub(super) fn pairs(&self, examples: &[usize], with_rivals: bool) -> Result<Pairs> {
         let source = self.features.source;
         let n_times = self.features.n_times()?;
         let mut montages: Vec<usize> = Vec::new();
@@ -53,6 +99,7 @@ impl Contrast<'_> {
         let mut out = Vec::with_capacity(examples.len());
         let mut groups = Vec::with_capacity(montages.len());
         let (mut sounds, mut ids) = (Vec::new(), Vec::with_capacity(examples.len()));
+        let (mut types, mut rivals, mut beside) = (Vec::new(), Vec::new(), Vec::new());
         for m in montages {
             let members: Vec<usize> = examples
                 .iter()
@@ -65,19 +112,35 @@ impl Contrast<'_> {
                 let all = self.features.eeg(i)?;
                 self.channels.append(m, &all, n_times, &mut eeg);
                 let sound = self.features.sound(i, 0)?;
-                ids.push(content(&sound));
+                let own = content(&sound);
                 sounds.extend_from_slice(&sound);
+                let meta = source.meta(i);
+                let others = if with_rivals { meta.candidates } else { 1 };
+                for k in 1..others {
+                    let rival = self.features.sound(i, k)?;
+                    let id = content(&rival);
+                    // The same sound in both ears is no rival.
+                    if id != own {
+                        rivals.push((ids.len(), id));
+                        beside.extend_from_slice(&rival);
+                    }
+                }
+                ids.push(own);
+                types.push(meta.sound_type());
             }
             let shape = (members.len(), names.len(), n_times);
             let eeg = Tensor::from_vec(eeg, shape, &candle_core::Device::Cpu)?;
             groups.push(Batch::eeg(eeg, names));
             out.extend(members);
         }
+        sounds.extend(beside);
         Ok(Pairs {
             groups,
-            sounds: self.features.sounds(sounds, &[out.len()])?,
+            sounds: self.features.sounds(sounds, &[out.len() + rivals.len()])?,
             examples: out,
             ids,
+            types,
+            rivals,
         })
     }
 
@@ -110,7 +173,7 @@ impl Objective for Contrast<'_> {
     }
 
     fn load(&self, examples: &[usize], _: u64) -> Result<Pairs> {
-        self.pairs(examples)
+        self.pairs(examples, self.cfg.hard_negatives)
     }
 
     /// Always whole: every sound of the batch is told from every other.
@@ -121,12 +184,11 @@ impl Objective for Contrast<'_> {
     fn loss(&self, batch: &Pairs, _: &(), draws: &mut Draws) -> Result<Loss> {
         let eeg = self.eeg(batch, || draws.mode().0)?;
         let mode = draws.mode().0;
-        let sounds = Sounds {
-            audio: self.net.embed_audio_once(&batch.sounds, &batch.ids, mode)?,
-            types: vec![UNKNOWN_TYPE; batch.ids.len()],
-            ids: batch.ids.clone(),
-            others: None,
-        };
+        let every: Vec<u64> = (batch.ids.iter().copied())
+            .chain(batch.rivals.iter().map(|(_, id)| *id))
+            .collect();
+        let all = self.net.embed_audio_once(&batch.sounds, &every, mode)?;
+        let sounds = batch.sounds(&all)?;
         let logits = self.net.logits(&eeg, &sounds, draws.mode().0)?;
         let value = info_nce(&logits, self.cfg.symmetric)?;
         let rows = logits.logits.detach().to_vec2::<f32>()?;
@@ -135,7 +197,7 @@ impl Objective for Contrast<'_> {
             .iter()
             .enumerate()
             .filter(|(i, row)| {
-                let same = |j: usize| logits.same.get(i * n + j) == Some(&true);
+                let same = |j: usize| logits.same.get(i * row.len() + j) == Some(&true);
                 let told: Vec<f32> = row
                     .iter()
                     .enumerate()
@@ -153,6 +215,11 @@ impl Objective for Contrast<'_> {
                     weight: n as f64,
                 },
                 Named::mean("logit_factor", self.net.scale()?, n as f64),
+                Named::mean(
+                    "hard_negatives",
+                    batch.rivals.len() as f64 / n as f64,
+                    n as f64,
+                ),
             ],
         })
     }
@@ -167,8 +234,9 @@ impl Objective for Contrast<'_> {
 
     fn begin(&self, _: &[usize]) -> Result<Vec<String>> {
         let (sound, params) = (self.sound, self.params());
+        let fusion = &self.net.config().fusion;
         let mut notes = match &self.cfg.init {
-            Some(init) => load_encoder(init, self.fold, params, sound.is_some())?,
+            Some(init) => load_encoder(init, self.fold, params, fusion, sound.is_some())?,
             None => Vec::new(),
         };
         if let Some(sound) = sound {

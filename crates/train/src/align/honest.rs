@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use candle_core::{DType, Device, Tensor};
 use mmpipe_models::Mode;
-use mmpipe_models::align::UNKNOWN_TYPE;
 
-use super::contrast::Contrast;
+use super::contrast::{Contrast, Pairs};
 use crate::data::{ASKING, batches, shuffled};
 use crate::stage::Validation;
 use crate::{Error, Result};
@@ -71,7 +70,7 @@ pub(super) fn validate(of: &Contrast<'_>, examples: &[usize]) -> Result<Option<V
 }
 
 fn pool(of: &Contrast<'_>, examples: &[usize], sums: &mut Sums) -> Result<()> {
-    let pairs = of.pairs(examples)?;
+    let pairs = of.pairs(examples, false)?;
     let eeg = of.eeg(&pairs, || Mode::Eval)?;
     let heard = of
         .net
@@ -86,10 +85,11 @@ fn pool(of: &Contrast<'_>, examples: &[usize], sums: &mut Sums) -> Result<()> {
         });
     }
     let m = rows.len();
+    let types: Vec<u32> = rows.iter().map(|r| pairs.types[*r as usize]).collect();
     let sounds = heard.index_select(&Tensor::from_vec(rows, m, &Device::Cpu)?, 0)?;
     let logits = of
         .net
-        .crossed_logits(&eeg, &sounds, &vec![UNKNOWN_TYPE; m])?
+        .crossed_logits(&eeg, &sounds, &types)?
         .to_dtype(DType::F64)?
         .to_vec2::<f64>()?;
     for (row, id) in logits.iter().zip(&pairs.ids) {
@@ -105,7 +105,7 @@ fn pool(of: &Contrast<'_>, examples: &[usize], sums: &mut Sums) -> Result<()> {
         sums.top5 += within(above, level, 5);
         sums.pool += m as f64;
     }
-    candidates(of, &pairs.examples, &eeg, sums)
+    candidates(of, &pairs, &eeg, sums)
 }
 
 /// Scores above `own`, and those equal to it, itself among them.
@@ -121,9 +121,9 @@ fn within(above: usize, level: usize, k: usize) -> f64 {
     places as f64 / level as f64
 }
 
-/// The examples among `examples` (one a row of `eeg`) that have rivals of the attended sound.
-fn candidates(of: &Contrast<'_>, examples: &[usize], eeg: &Tensor, sums: &mut Sums) -> Result<()> {
-    let source = of.features.source;
+/// The examples among those of `pairs` (one a row of `eeg`) that have rivals of the attended sound.
+fn candidates(of: &Contrast<'_>, pairs: &Pairs, eeg: &Tensor, sums: &mut Sums) -> Result<()> {
+    let (source, examples) = (of.features.source, &pairs.examples);
     let mut by_number: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (row, i) in examples.iter().enumerate() {
         let k = source.meta(*i).candidates;
@@ -144,7 +144,8 @@ fn candidates(of: &Contrast<'_>, examples: &[usize], eeg: &Tensor, sums: &mut Su
         let width = sounds.dim(1)?;
         let index: Vec<u32> = rows.iter().map(|r| *r as u32).collect();
         let eeg = eeg.index_select(&Tensor::from_vec(index, n, &Device::Cpu)?, 0)?;
-        let types = vec![UNKNOWN_TYPE; n * k];
+        let of_row = |row: &usize| std::iter::repeat_n(pairs.types[*row], k);
+        let types: Vec<u32> = rows.iter().flat_map(of_row).collect();
         let scores = of
             .net
             .score(&eeg, &sounds.reshape((n, k, width))?, &types)?

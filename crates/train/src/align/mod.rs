@@ -17,11 +17,14 @@
 //!
 //! A batch may mix montages of any numbers of channels and data sets: EEG is encoded montage by
 //! montage, nothing is padded. Sounds of the same content in a batch are never each other's negatives.
+//! The sounds that played beside the attended one are negatives of that example alone.
 
 mod config;
 mod contrast;
 mod hearing;
 mod honest;
+#[cfg(test)]
+mod negatives;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -53,7 +56,8 @@ const PHASE: &str = "align";
 /// What came out of stage 2.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AlignReport {
-    /// The curve; [`crate::EpochRecord::named`] holds `logit_factor`, and of validation what honest
+    /// The curve; [`crate::EpochRecord::named`] holds `logit_factor`, `hard_negatives` (of an example
+    /// on average), and of validation what honest
     /// scoring found: `val_top1`, `val_top5`, `val_pool`, `val_candidate_accuracy`.
     pub phase: PhaseReport,
     /// Training examples.

@@ -13,9 +13,15 @@
 //! leaks either: a network that recognises trials learns the exchanged answers and repeats them,
 //! and these agree with the true ones as often as chance. What shows a leak is the audit, and the
 //! same model under a protocol that keeps trials apart.
+//!
+//! **`audio-only`**, for networks that hear, trains again with zeros in the place of the EEG, in
+//! training and in testing (module `silent`). Its score is what the sound alone gives: a score of the
+//! model that is no higher says nothing of the EEG. `noise-eeg` is milder: a network that was trained
+//! to lean on the EEG may fail without it although the sound would have been enough.
 
 pub(crate) mod noise;
 pub(crate) mod permute;
+pub(crate) mod silent;
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +34,8 @@ pub enum Control {
     NoiseEeg,
     /// The model is trained again on permuted labels and asked about the true ones.
     LabelPermuted,
+    /// The model is trained again, and asked, with zeros in the place of the EEG.
+    AudioOnly,
 }
 
 impl Control {
@@ -36,6 +44,15 @@ impl Control {
         match self {
             Self::NoiseEeg => "noise-eeg",
             Self::LabelPermuted => "label-permuted",
+            Self::AudioOnly => "audio-only",
+        }
+    }
+
+    /// Whether the control is a training of its own; the others ask the model that is there.
+    pub fn trains(self) -> bool {
+        match self {
+            Self::NoiseEeg => false,
+            Self::LabelPermuted | Self::AudioOnly => true,
         }
     }
 }
@@ -52,8 +69,9 @@ impl std::str::FromStr for Control {
         match s {
             "noise-eeg" => Ok(Self::NoiseEeg),
             "label-permuted" => Ok(Self::LabelPermuted),
+            "audio-only" => Ok(Self::AudioOnly),
             _ => Err(format!(
-                "expected `noise-eeg` or `label-permuted`, found `{s}`"
+                "expected `noise-eeg`, `label-permuted` or `audio-only`, found `{s}`"
             )),
         }
     }

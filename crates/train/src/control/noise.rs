@@ -302,4 +302,7 @@ impl Source for NoiseSource<'_> {
     fn embedding(&self, encoder: &str, i: usize, k: usize) -> Result<Option<Vec<f32>>> {
         self.inner.embedding(encoder, i, k)
     }
+    fn stimulus_key(&self, i: usize, k: usize) -> Option<u64> {
+        self.inner.stimulus_key(i, k)
+    }
 }

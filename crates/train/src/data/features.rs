@@ -163,7 +163,12 @@ impl<'a> Features<'a> {
     /// Whether a model's answer may depend on where a candidate stands. A model that hears for itself
     /// scores each candidate by itself.
     pub(crate) fn places_matter(&self) -> bool {
-        matches!(
+        !self.hears()
+    }
+
+    /// Whether the model hears for itself.
+    pub(crate) fn hears(&self) -> bool {
+        !matches!(
             self.kind,
             FeatureKind::Eeg | FeatureKind::EegAndEnvelopes(_)
         )

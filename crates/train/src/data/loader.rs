@@ -5,8 +5,8 @@
 //! memory is bounded by threads × queue batches. Starting at batch `b` costs nothing: resuming in
 //! the middle of a pass is the same as having come there.
 //!
-//! A batch may hold examples of several montages. It is then made of groups of one montage each;
-//! their scores are joined before the loss, so the batch is one optimiser step.
+//! A batch may hold examples of several montages and of several numbers of candidates. It is then made of
+//! groups alike in both; what they cost is added up, so the batch is one optimiser step.
 
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::{Scope, ScopedJoinHandle};
@@ -26,8 +26,6 @@ pub(crate) struct Plan<'a> {
     pub(crate) channels: &'a ChannelPlan,
     pub(crate) labels: &'a Labels,
     pub(crate) task: Task,
-    /// Candidates a matching example has.
-    pub(crate) candidates: usize,
     /// Matching: every rotation of each example is in the batch, where places can matter.
     pub(crate) rotations: bool,
     pub(crate) seed: u64,
@@ -41,7 +39,7 @@ pub(crate) struct Plan<'a> {
 pub(crate) struct LoadedBatch {
     /// Examples, in order.
     pub(crate) indices: Vec<usize>,
-    /// Model inputs, one a montage; rows follow each other across groups.
+    /// Model inputs, one a montage and number of candidates; rows follow each other across groups.
     pub(crate) groups: Vec<Batch>,
     /// Per row of all groups: position in `indices`.
     pub(crate) rows: Vec<usize>,
@@ -71,30 +69,27 @@ impl Load for Plan<'_> {
     fn load(&self, b: usize) -> Result<LoadedBatch> {
         let indices = self.batches.get(b).cloned().unwrap_or_default();
         let source = self.features.source;
-        let mut montages: Vec<usize> = Vec::new();
+        let alike = |i: usize| (source.meta(i).montage, self.sounds(i));
+        let mut kinds: Vec<(usize, usize)> = Vec::new();
         for &i in &indices {
-            let m = source.meta(i).montage;
-            if !montages.contains(&m) {
-                montages.push(m);
+            let kind = alike(i);
+            if !kinds.contains(&kind) {
+                kinds.push(kind);
             }
         }
         let n_times = self.features.n_times()?;
-        let rotations = match self.task {
-            Task::Matching if self.rotations && self.features.places_matter() => self.candidates,
-            _ => 1,
-        };
         let mut out = LoadedBatch {
-            groups: Vec::with_capacity(montages.len()),
-            rows: Vec::with_capacity(indices.len() * rotations),
-            rotations: Vec::with_capacity(indices.len() * rotations),
-            targets: Vec::with_capacity(indices.len() * rotations),
+            groups: Vec::with_capacity(kinds.len()),
+            rows: Vec::with_capacity(indices.len()),
+            rotations: Vec::with_capacity(indices.len()),
+            targets: Vec::with_capacity(indices.len()),
             indices,
         };
-        for m in montages {
+        for (montage, k) in kinds {
             let members: Vec<usize> = (0..out.indices.len())
-                .filter(|p| source.meta(out.indices[*p]).montage == m)
+                .filter(|p| alike(out.indices[*p]) == (montage, k))
                 .collect();
-            let group = self.group(m, &members, rotations, n_times, &mut out)?;
+            let group = self.group(montage, k, &members, n_times, &mut out)?;
             out.groups.push(group);
         }
         Ok(out)
@@ -102,17 +97,29 @@ impl Load for Plan<'_> {
 }
 
 impl Plan<'_> {
+    /// Sounds that the model reads of example `i`: its candidates, or the one that was heard.
+    fn sounds(&self, i: usize) -> usize {
+        match self.task {
+            Task::Matching => self.features.source.meta(i).candidates,
+            Task::Classification => usize::from(self.features.hears()),
+        }
+    }
+
     fn group(
         &self,
         montage: usize,
+        k: usize,
         members: &[usize],
-        rotations: usize,
         n_times: usize,
         out: &mut LoadedBatch,
     ) -> Result<Batch> {
         let names = self.channels.names(montage);
+        let rotations = match self.task {
+            Task::Matching if self.rotations && self.features.places_matter() => k,
+            _ => 1,
+        };
         let n = members.len() * rotations;
-        let k = self.candidates;
+        let mut kinds = Vec::with_capacity(n);
         let mut eeg = Vec::with_capacity(n * names.len() * n_times);
         let mut sounds = Vec::new();
         for r in 0..rotations {
@@ -122,11 +129,15 @@ impl Plan<'_> {
                 self.channels.append(montage, &all, n_times, &mut eeg);
                 out.rows.push(position);
                 out.rotations.push(Rotation(r));
+                kinds.push(self.features.source.meta(i).sound_type());
                 match self.task {
                     Task::Classification => {
                         let class = self.labels.class(self.features.source, i);
                         // Rows without a label are asked for predictions only.
                         out.targets.push(u32::try_from(class).unwrap_or(0));
+                        for heard in 0..k {
+                            sounds.extend_from_slice(&self.features.sound(i, heard)?);
+                        }
                     }
                     Task::Matching => {
                         let order = show_order(k, self.seed, self.order_key(i), self.pass);
@@ -141,7 +152,11 @@ impl Plan<'_> {
             }
         }
         let eeg = Tensor::from_vec(eeg, (n, names.len(), n_times), &Device::Cpu)?;
-        self.features.batch(eeg, names, sounds, k)
+        let mut batch = self.features.batch(eeg, names, sounds, k)?;
+        if batch.sounds.is_some() {
+            batch.sound_types = kinds;
+        }
+        Ok(batch)
     }
 
     /// What the order of candidates is drawn by: the epoch in training; the trial when the model
@@ -158,7 +173,7 @@ impl Plan<'_> {
 
     /// Shown place (unrotated) of the attended candidate of example `i`.
     pub(crate) fn attended_place(&self, i: usize) -> usize {
-        let order = show_order(self.candidates, self.seed, self.order_key(i), self.pass);
+        let order = show_order(self.sounds(i), self.seed, self.order_key(i), self.pass);
         place_of(&order, self.labels.attended(i))
     }
 }

@@ -58,7 +58,9 @@ struct Factors {
 impl AdamW {
     /// Zero moments for the trainable variables of `params`.
     pub fn new(params: &Params, cfg: &StepConfig) -> Self {
-        let shares = super::depth::shares(params, cfg.layer_decay);
+        let depth = super::depth::shares(params, cfg.layer_decay);
+        let part = cfg.lr_scale.shares(params);
+        let shares = depth.into_iter().zip(part).map(|(d, p)| d * p);
         let slots = params.trainable().zip(shares).map(|(p, share)| Slot {
             name: p.name.clone(),
             dims: p.var.dims().to_vec(),
@@ -78,18 +80,18 @@ impl AdamW {
     }
 
     /// Update `params` by the gradients; `step` counts from 0. Returns the global gradient norm
-    /// before clipping. When it is not finite nothing is changed. A variable without a gradient
-    /// is left as it is.
+    /// before clipping. When it is not finite nothing is changed. A variable without a gradient, or
+    /// without a share of the learning rate, is left as it is and does not count in the norm.
     ///
     /// # Errors
     /// Those of the tensor library.
     pub fn step(&mut self, params: &Params, grads: &GradStore, lr: f64, step: u64) -> Result<f64> {
         let mut flat: Vec<Option<Tensor>> = Vec::with_capacity(self.slots.len());
         let mut squares = 0.0;
-        for p in params.trainable() {
+        for (p, slot) in params.trainable().zip(&self.slots) {
             let grad = match grads.get(p.var.as_tensor()) {
-                Some(g) => Some(g.contiguous()?),
-                None => None,
+                Some(g) if slot.share > 0.0 => Some(g.contiguous()?),
+                _ => None,
             };
             if let Some(g) = &grad {
                 squares += sum_of_squares(g)?;

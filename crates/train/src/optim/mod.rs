@@ -1,11 +1,13 @@
-//! AdamW with decay groups and layer-wise rates, clipping by global norm, the learning-rate
+//! AdamW with decay groups and rates by layer and part, clipping by global norm, the learning-rate
 //! schedule, and the moving average of the weights.
 
 mod adamw;
 mod average;
 mod depth;
+mod parts;
 mod schedule;
 
 pub use adamw::AdamW;
 pub(crate) use average::Average;
+pub use parts::LrScale;
 pub(crate) use schedule::Schedule;

@@ -1,6 +1,6 @@
 //! Settings of stage 1.
 
-use mmpipe_models::encoder::{self, EncoderConfig};
+use mmpipe_models::encoder::EncoderConfig;
 use mmpipe_models::pretrain::{
     CodebookConfig, JointConfig, MaskedConfig, PhaseTarget, Reconstruction, ReconstructionLoss,
     TokeniserConfig,
@@ -8,6 +8,7 @@ use mmpipe_models::pretrain::{
 use serde::{Deserialize, Serialize};
 
 use crate::config::Size;
+use crate::optim::LrScale;
 use crate::stage::{StepConfig, at_least_one, in_range};
 use crate::{Error, Result};
 
@@ -85,10 +86,7 @@ pub struct PretrainConfig {
 
 impl Default for PretrainConfig {
     fn default() -> Self {
-        let (code, joint) = (
-            CodebookConfig::default(),
-            JointConfig::new(encoder::Size::Base),
-        );
+        let (code, joint) = (CodebookConfig::default(), JointConfig::new(Size::Base));
         Self {
             objective: PretrainObjective::Joint,
             size: Size::Base,
@@ -145,6 +143,12 @@ impl PretrainConfig {
             ("tokeniser_lr", self.tokeniser_lr, 0.0, 1e3),
             ("val_share", self.val_share, 0.0, 0.9),
         ])?;
+        if self.steps.lr_scale != LrScale::default() {
+            return Err(Error::Config {
+                field: "lr_scale",
+                message: "expected 1 for all in pre-training, which has none of these parts".into(),
+            });
+        }
         if self.steps.layer_decay != 1.0 {
             return Err(Error::Config {
                 field: "layer_decay",
@@ -194,7 +198,7 @@ impl PretrainConfig {
     }
 
     pub(super) fn joint(&self) -> JointConfig {
-        let base = JointConfig::new(self.size.into());
+        let base = JointConfig::new(self.size);
         JointConfig {
             encoder: self.encoder(base.encoder),
             decoder_depth: self.decoder_depth,
@@ -207,7 +211,7 @@ impl PretrainConfig {
     }
 
     pub(super) fn tokeniser(&self) -> TokeniserConfig {
-        let base = TokeniserConfig::new(self.size.into());
+        let base = TokeniserConfig::new(self.size);
         TokeniserConfig {
             encoder: self.encoder(base.encoder),
             decoder_depth: self.decoder_depth,
@@ -217,7 +221,7 @@ impl PretrainConfig {
     }
 
     pub(super) fn masked(&self) -> MaskedConfig {
-        let base = MaskedConfig::new(self.size.into());
+        let base = MaskedConfig::new(self.size);
         MaskedConfig {
             encoder: self.encoder(base.encoder),
             codes: self.codes,

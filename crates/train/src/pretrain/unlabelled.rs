@@ -37,7 +37,6 @@ impl Examples<'_> {
             channels: self.channels,
             labels: self.labels,
             task: Task::Classification,
-            candidates: 0,
             rotations: false,
             seed: self.seed,
             pass,

@@ -10,7 +10,7 @@ use mmpipe_models::weights::{Kind, SoundPart, holds_sound_encoder, read_tensors,
 use xxhash_rust::xxh3::Xxh3;
 
 use super::{Hears, PREFIX, Sound, SoundReport};
-use crate::config::{Audio, AudioTrain, ModelKind, Size, Task, TrainConfig};
+use crate::config::{Audio, AudioTrain, Size, Task, TrainConfig};
 use crate::init::init_file;
 use crate::{Error, Result};
 
@@ -40,7 +40,7 @@ pub(crate) struct Asked {
 impl Asked {
     /// Of a supervised fit. A model that does not hear itself takes the width of a vector from here.
     pub(crate) fn of(cfg: &TrainConfig, fold: i32, control: bool) -> Self {
-        let listens = cfg.model == ModelKind::MindmixAv;
+        let listens = cfg.model.listens();
         Self {
             audio: cfg.audio,
             audio_train: match listens {
@@ -147,8 +147,8 @@ fn origin(asked: &Asked, notes: &mut Vec<String>) -> Result<Origin> {
     let random = || {
         Origin::Random(match (asked.size, asked.audio) {
             (Size::Tiny, _) => Wav2Vec2Config::tiny(),
-            (Size::Base, Audio::Hubert) => Wav2Vec2Config::hubert_base(),
-            (Size::Base, _) => Wav2Vec2Config::wav2vec2_base(),
+            (_, Audio::Hubert) => Wav2Vec2Config::hubert_base(),
+            (_, _) => Wav2Vec2Config::wav2vec2_base(),
         })
     };
     match asked.audio_init.as_deref() {

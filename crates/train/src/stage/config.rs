@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::TrainConfig;
+use crate::optim::LrScale;
 use crate::{Error, Result};
 
 /// How a network is stepped: batches, rates, checkpoints. Every field has a default; unknown fields
@@ -34,6 +35,8 @@ pub struct StepConfig {
     pub clip: f64,
     /// Share of the learning rate that a layer gets of the layer above it; 1 = all the same.
     pub layer_decay: f64,
+    /// Shares of the learning rate by part of a MindMix network.
+    pub lr_scale: LrScale,
     /// Decay of the moving average of the weights that is validated and kept in place of the
     /// weights; 0 = no average.
     pub ema: f64,
@@ -94,6 +97,7 @@ impl StepConfig {
     /// # Errors
     /// [`Error::Config`] naming the first field that is wrong.
     pub fn check(&self) -> Result<()> {
+        self.lr_scale.check()?;
         at_least_one(&[
             ("epochs", self.epochs),
             ("batch", self.batch),

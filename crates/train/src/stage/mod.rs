@@ -12,6 +12,8 @@ pub(crate) mod memory;
 mod objective;
 mod parts;
 mod steps;
+#[cfg(test)]
+mod trouble;
 
 pub use config::StepConfig;
 pub(crate) use config::{at_least_one, in_range};

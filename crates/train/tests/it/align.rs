@@ -132,7 +132,7 @@ fn sounds_are_found_and_stage_3_starts_there() {
 #[test]
 fn one_sound_for_all_leaves_nothing_to_learn() {
     let mut source = talkers(6, 4, 2, 200);
-    let one = source.candidates[0].clone();
+    let one = vec![source.candidates[0][0].clone(); 2];
     // By content, whatever names the sounds have.
     source
         .candidates
@@ -148,6 +148,38 @@ fn one_sound_for_all_leaves_nothing_to_learn() {
     assert_eq!(record.train_accuracy, Some(1.0));
     assert_eq!(record.named["val_pool"], 1.0);
     assert_eq!(record.named["val_top1"], 1.0);
+    // The rival is the attended sound itself, so it is no negative.
+    assert_eq!(record.named["hard_negatives"], 0.0);
+}
+
+#[test]
+fn rivals_are_negatives_in_training_and_change_nothing_in_validation() {
+    let source = talkers(6, 4, 6, 200);
+    let fold = by_trial(&source, 4, 1);
+    let record = |hard_negatives, pairs| {
+        let cfg = AlignConfig {
+            hard_negatives,
+            pairs,
+            ..with_steps(|s| {
+                s.epochs = 1;
+                s.lr = 1e-12;
+            })
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let report = align(&source, &fold, &cfg, dir.path(), &Silent).unwrap();
+        report.phase.history[0].clone()
+    };
+    for pairs in [Pairs::Crossed, Pairs::Diagonal] {
+        let (with, without) = (record(true, pairs), record(false, pairs));
+        assert_eq!(with.named["hard_negatives"], 1.0);
+        assert_eq!(without.named["hard_negatives"], 0.0);
+        // More to be told from is more to be wrong about.
+        assert!(with.train_loss > without.train_loss, "{with:?} {without:?}");
+        assert!((with.val_loss.unwrap() - without.val_loss.unwrap()).abs() < 1e-5);
+        for name in ["val_top1", "val_pool", "val_candidate_accuracy"] {
+            assert_eq!(with.named[name], without.named[name], "{name}");
+        }
+    }
 }
 
 /// Montages of 2, 30 and 255 channels, two data sets, one of them without rivals of the sound, one

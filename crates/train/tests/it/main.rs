@@ -2,12 +2,15 @@
 
 mod align;
 mod baseline;
+mod calra;
 mod classify;
 mod controls;
 mod hearing;
 mod matching;
 mod pretrain;
+mod real;
 mod resume;
+mod retrieval;
 mod ridge;
 mod sound;
 mod toys;

@@ -1,8 +1,11 @@
 //! Bad data and bad settings give errors that say where.
 
-use mmpipe_train::{Error, Fold, ModelKind, Silent, TrainConfig, fit, predict};
+use mmpipe_train::{
+    AlignConfig, Error, Fold, FusionKind, MemorySource, ModelKind, PretrainConfig,
+    PretrainObjective, Silent, Size, StepConfig, TrainConfig, align, fit, predict, pretrain,
+};
 
-use crate::toys::{by_trial, rhythms, small};
+use crate::toys::{by_trial, rhythms, small, talkers};
 
 #[test]
 fn an_exploding_loss_stops_and_names_the_epochs() {
@@ -123,4 +126,92 @@ fn settings_are_checked_and_unknown_ones_refused() {
     assert!(err.to_string().contains("learning_rate"), "{err}");
     let some: TrainConfig = serde_json::from_str("{\"model\":\"bandpower-lr\"}").unwrap();
     assert_eq!(some.model, ModelKind::BandpowerLr);
+}
+
+/// What stops a run that meets numbers beyond f32: the epochs of the batch, the bad one among them.
+fn stopped(what: &str, result: Result<(), Error>, bad: u64, batch: usize, known: &[u64]) {
+    match result {
+        Err(Error::Diverged {
+            epoch_ids, reason, ..
+        }) => {
+            assert!(
+                reason.contains("NaN") || reason.contains("inf"),
+                "{what}: {reason}"
+            );
+            assert!(epoch_ids.contains(&bad), "{what}: {epoch_ids:?}");
+            assert!(epoch_ids.len() <= batch, "{what}: {epoch_ids:?}");
+            assert!(epoch_ids.iter().all(|id| known.contains(id)), "{what}");
+        }
+        other => panic!("{what}: {other:?}"),
+    }
+}
+
+#[test]
+fn numbers_beyond_f32_stop_every_stage_and_are_named() {
+    // Finite, so the reader lets it pass; its squares are not.
+    let beyond = |source: &mut MemorySource, i: usize| {
+        source.eeg[i].iter_mut().for_each(|x| *x = 3e38);
+        source.metas[i].epoch_id
+    };
+    let mut heard = talkers(6, 4, 33, 200);
+    let fold = by_trial(&heard, 4, 1);
+    let bad = beyond(&mut heard, fold.train[5]);
+    let known: Vec<u64> = fold
+        .train
+        .iter()
+        .map(|i| heard.metas[*i].epoch_id)
+        .collect();
+    let steps = StepConfig {
+        epochs: 1,
+        batch: 4,
+        ..StepConfig::self_supervised()
+    };
+    for objective in [PretrainObjective::Joint, PretrainObjective::Labram] {
+        let cfg = PretrainConfig {
+            objective,
+            size: Size::Tiny,
+            codes: 8,
+            code_dim: 8,
+            decoder_depth: 1,
+            kmeans_vectors: 8,
+            steps: steps.clone(),
+            ..PretrainConfig::default()
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let ran = pretrain(&heard, &fold, &cfg, dir.path(), &Silent).map(drop);
+        stopped(&format!("{objective:?}"), ran, bad, 4, &known);
+    }
+    for fusion in [FusionKind::CalraPaper, FusionKind::Clip] {
+        let cfg = AlignConfig {
+            size: Size::Tiny,
+            fusion,
+            steps: steps.clone(),
+            ..AlignConfig::default()
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let ran = align(&heard, &fold, &cfg, dir.path(), &Silent).map(drop);
+        stopped("align", ran, bad, 4, &known);
+    }
+    let mut classes = heard.clone();
+    classes.classes = vec!["a".into(), "b".into()];
+    for m in &mut classes.metas {
+        m.label = m.trial % 2;
+    }
+    for model in [
+        ModelKind::Mindmix,
+        ModelKind::MindmixAv,
+        ModelKind::MindmixReal,
+        ModelKind::MindmixPrototype,
+        ModelKind::Eegnet,
+    ] {
+        let cfg = TrainConfig {
+            size: Size::Tiny,
+            epochs: 1,
+            batch: 4,
+            ..TrainConfig::for_model(model)
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let ran = fit(&classes, &fold, &cfg, dir.path(), &Silent).map(drop);
+        stopped(&format!("{model:?}"), ran, bad, 4, &known);
+    }
 }
