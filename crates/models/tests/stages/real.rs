@@ -187,10 +187,12 @@ fn kinds_of_sound_choose_their_maps() {
         batch.sound_types = vec![0; 3];
         let loss = net.forward(&batch, TRAIN).unwrap().sum_all().unwrap();
         let grads = loss.backward().unwrap();
-        let maps = net
-            .params()
-            .trainable()
-            .filter(|p| p.name.contains("aligner.") || p.name.contains("W_U_eeg."));
+        // The released form's maps are those into the product.
+        let part = match kind {
+            FusionKind::CalraPaper => "_aligner.",
+            _ => "W_U_eeg.",
+        };
+        let maps = net.params().trainable().filter(|p| p.name.contains(part));
         let mut met = 0;
         for p in maps {
             let there = grads.get(p.var.as_tensor()).is_some();
