@@ -58,7 +58,8 @@ impl Source for Silent<'_> {
 
 /// What the trials say, before anything is trained, of sounds that test epochs share with training: how
 /// often the label that a sound had most in training is the test epoch's. A note where that is more often
-/// than the commonest label, `None` elsewhere, and where the source does not name its sounds.
+/// than the commonest label, by two standard deviations of a guess, `None` elsewhere, and where the source
+/// does not name its sounds.
 ///
 /// It looks at the names of whole sounds. That a new sound may still sound like its class, only the control
 /// can show.
@@ -89,7 +90,10 @@ pub(crate) fn told_by_sound(source: &dyn Source, fold: &Fold) -> Option<String> 
         *labels.entry(label).or_default() += 1;
     }
     let commonest = labels.values().copied().max().unwrap_or(0);
-    (right > commonest).then(|| {
+    let (n, by_chance) = (known as f64, commonest as f64);
+    let spread = (by_chance * (n - by_chance) / n.max(1.0)).sqrt();
+    let clear = right > commonest && right as f64 >= by_chance + 2.0 * spread;
+    clear.then(|| {
         format!(
             "the sound alone can tell the class: {known} of {} test epochs are of a sound that training has, and the label that it has there is right for {right} of them (the commonest label for {commonest}); hold this run against its control audio-only",
             fold.test.len()
