@@ -17,8 +17,12 @@ fn notes(value: &Value) -> String {
 #[test]
 fn what_the_sound_alone_tells_stands_beside_the_score() {
     let scratch = Scratch::new();
-    // Two kinds of sound, each of its own label, and both subjects hear the same.
-    ds004356(&Ds004356::default(), &scratch.path("raw")).expect("simulated");
+    // Two kinds of sound, each of its own label, and all subjects hear the same.
+    let four = Ds004356 {
+        subjects: vec![1, 2, 4, 5],
+        ..Ds004356::default()
+    };
+    ds004356(&four, &scratch.path("raw")).expect("simulated");
     scratch.ok(&["ingest", "--dataset", "ds004356", "--raw", "raw"]);
     let split = ["split", "--protocol", "cross-subject", "--folds", "2"];
     let split = scratch.json(&[&split[..], &["--dataset", "ds004356"]].concat());
@@ -46,7 +50,7 @@ fn what_the_sound_alone_tells_stands_beside_the_score() {
     assert_eq!(trained["fits"].as_array().map(Vec::len), Some(8));
     let said = notes(&trained["fits"][0]["notes"]);
     assert!(
-        said.contains("the sound alone can tell the class: 4 of 4 test epochs"),
+        said.contains("the sound alone can tell the class: 8 of 8 test epochs"),
         "{said}"
     );
     let run = trained["run"].as_str().expect("a name");
