@@ -403,7 +403,7 @@ fn weights_are_asked_for_and_must_be_whole() {
             with(&|c| (c.audio, c.audio_init) = (Audio::Mel, None)),
             "`audio_train`: expected `trainable`",
         ),
-        (with(&|c| c.model = ModelKind::Mindmix), "which hears"),
+        (with(&|c| c.model = ModelKind::Mindmix), "which hear"),
         (
             with(&|c| c.audio_init = Some("absent.bin".into())),
             "absent.bin",
