@@ -26,7 +26,11 @@ fn heard(eeg_tells: bool, sound_tells: bool) -> (MemorySource, Fold) {
     let wave = |t: usize, rate: f32, hz: f32| (t as f32 / rate * hz * std::f32::consts::TAU).sin();
     let sound = |kind: usize| -> Vec<f32> {
         // Low or high, with syllables of four rhythms.
-        let tone = if kind % 2 == 0 { 250.0 } else { 2500.0 };
+        let tone = if kind.is_multiple_of(2) {
+            250.0
+        } else {
+            2500.0
+        };
         let loud = |t: usize| 0.55 + 0.45 * wave(t, 16_000.0, 2.0 + (kind / 2) as f32);
         let one = |t: usize| loud(t) * wave(t, 16_000.0, tone);
         (0..32_000).map(one).collect()
