@@ -206,7 +206,11 @@ impl<'a> Features<'a> {
             FeatureKind::EegAndEnvelopes(_) => {
                 Batch::with_envelopes(eeg, names, self.sounds(sounds, &[n, k])?)
             }
-            FeatureKind::EegAndMel(_) | FeatureKind::EegAndWave | FeatureKind::EegAndVectors(_) => {
+            FeatureKind::EegAndMel(_) | FeatureKind::EegAndVectors(_) => {
+                Batch::with_sounds(eeg, names, self.sounds(sounds, &[n, k])?)
+            }
+            // What is dear to hear is heard once.
+            FeatureKind::EegAndWave => {
                 let ids = contents(&sounds, n * k);
                 Batch::with_sounds(eeg, names, self.sounds(sounds, &[n, k])?).known_by(ids)
             }
