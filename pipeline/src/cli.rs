@@ -334,6 +334,10 @@ pub(crate) struct TrainArgs {
     /// Seed of initialisation, order and dropout
     #[arg(long, value_name = "SEED")]
     pub(crate) seed: Option<u64>,
+    /// Where networks compute: auto, cpu, cuda, cuda:N or metal [default: auto, a GPU where there is
+    /// one and this program was built for it]
+    #[arg(long, value_name = "DEVICE")]
+    pub(crate) device: Option<mmpipe_train::DeviceChoice>,
     /// Only these folds (comma-separated)
     #[arg(long, value_delimiter = ',', value_name = "FOLD,..")]
     pub(crate) folds: Option<Vec<i32>>,

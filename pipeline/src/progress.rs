@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::io::IsTerminal;
+use std::sync::{Mutex, PoisonError};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -74,6 +75,9 @@ impl Bar {
 pub(crate) struct TrainingBar {
     bar: Bar,
     run: String,
+    quiet: bool,
+    /// The device that was told last.
+    device: Mutex<String>,
 }
 
 impl TrainingBar {
@@ -82,6 +86,8 @@ impl TrainingBar {
         TrainingBar {
             bar: Bar::new(0, "train", quiet),
             run: run.to_owned(),
+            quiet,
+            device: Mutex::default(),
         }
     }
 
@@ -103,6 +109,14 @@ impl mmpipe_train::Progress for TrainingBar {
         self.bar
             .message(format!("{}{control} fold {fold}", self.run));
         tracing::info!("{}{control}: fold {fold} starts at step {step}", self.run);
+    }
+
+    fn device(&self, name: &str) {
+        let mut told = self.device.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.quiet && *told != name {
+            eprintln!("{}: computing on {name}", self.run);
+        }
+        name.clone_into(&mut told);
     }
 
     fn warn(&self, text: &str) {

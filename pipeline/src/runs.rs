@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use mmpipe_eval::result::RunSummary;
 use mmpipe_lake::Lake;
-use mmpipe_train::{AlignConfig, Control, FitReport, PretrainConfig, TrainConfig};
+use mmpipe_train::{AlignConfig, Control, DeviceChoice, FitReport, PretrainConfig, TrainConfig};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// Version of `run.json`.
@@ -95,6 +95,14 @@ impl EarlyConfig {
         match self {
             EarlyConfig::Pretrain(c) => c.val_share,
             EarlyConfig::Align(c) => c.val_share,
+        }
+    }
+
+    /// Sets where the network computes.
+    pub(crate) fn set_device(&mut self, device: DeviceChoice) {
+        match self {
+            EarlyConfig::Pretrain(c) => c.steps.device = device,
+            EarlyConfig::Align(c) => c.steps.device = device,
         }
     }
 

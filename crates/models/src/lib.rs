@@ -12,6 +12,7 @@
 pub mod aadnet;
 pub mod align;
 pub mod audio;
+mod compute;
 pub mod eegnet;
 pub mod encoder;
 mod error;
@@ -24,6 +25,7 @@ pub mod pretrain;
 pub mod rng;
 pub mod weights;
 
+pub use compute::{Compute, Precision};
 pub use error::{Error, Result};
 pub use model::{Batch, Mode, Model, Needs};
 pub use params::{Init, Kind, Param, Params};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 use crate::error::{Error, Result};
 use crate::params::Params;
@@ -132,6 +132,20 @@ impl Batch {
                 Some(types) => types.to_vec(),
                 None => Vec::new(),
             },
+        })
+    }
+
+    /// The same on another device; nothing is copied where it lies there already.
+    ///
+    /// # Errors
+    /// Those of the tensor library.
+    pub fn to_device(&self, device: &Device) -> Result<Self> {
+        let moved = |x: &Tensor| x.to_device(device);
+        Ok(Self {
+            eeg: moved(&self.eeg)?,
+            ch_names: self.ch_names.clone(),
+            envelopes: self.envelopes.as_ref().map(moved).transpose()?,
+            sounds: self.sounds.as_ref().map(moved).transpose()?,
         })
     }
 

@@ -42,7 +42,7 @@ fn main() -> Result<(), Failure> {
     let names: Arc<[String]> = vec!["Cz".to_owned(); channels].into();
     let x = Tensor::randn(0f32, 1.0, (batch, channels, 200 * patches), &Device::Cpu)?;
     let input = Batch::eeg(x, names);
-    let mut adamw = AdamW::new(model.params(), &StepConfig::default());
+    let mut adamw = AdamW::new(model.params(), &StepConfig::default())?;
     let (mut seconds, mut forward) = (Vec::new(), Vec::new());
     for step in 0..=steps as u64 {
         let start = Instant::now();

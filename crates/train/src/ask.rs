@@ -46,7 +46,8 @@ pub(crate) fn ask(model: &dyn Model, plan: &Plan<'_>, cfg: &TrainConfig) -> Resu
             let mut counts = vec![0usize; batch.indices.len()];
             let mut row = 0;
             for group in &batch.groups {
-                let scores = model.forward(group, Mode::Eval)?.to_vec2::<f32>()?;
+                let group = group.to_device(model.params().device())?;
+                let scores = model.forward(&group, Mode::Eval)?.to_vec2::<f32>()?;
                 for scores in scores {
                     let (position, rotation) = (batch.rows[row], batch.rotations[row]);
                     let sum = &mut sums[position];

@@ -2,13 +2,14 @@
 
 use mmpipe_eval::attention;
 use mmpipe_models::align::FusionKind;
+use mmpipe_models::Precision;
 pub use mmpipe_models::encoder::Size;
 use serde::{Deserialize, Serialize};
 
 use crate::mindmix::{CalraConfig, Shape};
 use crate::optim::LrScale;
 use crate::stage::{StepConfig, at_least_one, in_range};
-use crate::{Error, Result};
+use crate::{DeviceChoice, Error, Result};
 
 /// The models that can be trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -258,6 +259,12 @@ pub struct TrainConfig {
     pub explode: f64,
     /// Seed of initial weights, order, dropout, candidate order and controls.
     pub seed: u64,
+    /// Where the network computes: `auto` (a GPU where there is one and the program was built for it),
+    /// `cpu`, `cuda`, `cuda:N` or `metal`. Checkpoints go on anywhere; bits are the same on the CPU.
+    pub device: DeviceChoice,
+    /// Matrix products of the training steps: `f32`, or `bf16` summed in f32. Weights, norms, softmax,
+    /// losses and the optimiser are f32, and so is all validation.
+    pub precision: Precision,
     /// Matching: show each training example in every rotation of its candidates within the batch.
     /// `mindmix-av` scores each candidate by itself, so it needs none.
     pub swap_augmentation: bool,
@@ -352,6 +359,8 @@ impl Default for TrainConfig {
             patience: 10,
             explode: 100.0,
             seed: 0,
+            device: DeviceChoice::Auto,
+            precision: Precision::F32,
             swap_augmentation: true,
             envelope_sfreq: 64.0,
             kernel: None,
@@ -453,6 +462,8 @@ impl TrainConfig {
             patience: self.patience,
             explode: self.explode,
             seed: self.seed,
+            device: self.device,
+            precision: self.precision,
             prefetch: self.prefetch,
             queue: self.queue,
             cache_mib: self.cache_mib,

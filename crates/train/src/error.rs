@@ -13,6 +13,14 @@ pub enum Error {
         /// What was expected, what was found, what to do.
         message: String,
     },
+    /// The device cannot be used.
+    #[error("device `{wanted}`: {message}; `--device cpu` computes on the CPU")]
+    Device {
+        /// What was asked for.
+        wanted: crate::DeviceChoice,
+        /// Why not.
+        message: String,
+    },
     /// The data do not fit the task: no labelled epochs, one class only, no common channel, …
     #[error("training data: {0}")]
     Data(String),

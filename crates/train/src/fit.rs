@@ -246,6 +246,10 @@ fn fit_through(
         best_val_loss: best.val_loss,
         best_val_balanced_accuracy: best.val_balanced_accuracy,
         ended: state.ended.unwrap_or(Ended::Epochs),
+        device: match cfg.model {
+            ModelKind::BandpowerLr | ModelKind::Ridge => "cpu".into(),
+            _ => cfg.device.open()?.name,
+        },
         history: state.history,
         seconds: seconds(start),
         wait_seconds: waited.as_secs_f64(),
@@ -303,8 +307,8 @@ fn fit_baseline(door: &Door<'_>, job: &Job<'_>, about: FitAbout) -> Result<Outco
 /// Ask the best checkpoint in `dir` about the examples `indices`, in order. Examples that the task
 /// cannot use (no label; other candidates) get no prediction.
 ///
-/// The model's own settings come from the checkpoint; `cfg` gives the threads, memory and batch of
-/// this call. `control`: [`Control::NoiseEeg`] shows noise in place of EEG;
+/// The model's own settings come from the checkpoint; `cfg` gives the device, threads, memory and batch
+/// of this call. `control`: [`Control::NoiseEeg`] shows noise in place of EEG;
 /// [`Control::LabelPermuted`] changes nothing here but for `ridge`, whose answers are then held
 /// against drawn streams; `dir` is then the folder of the fit on permuted labels.
 /// [`Control::AudioOnly`] shows zeros in place of EEG; `dir` is then the folder of the fit on such.
@@ -328,6 +332,7 @@ pub fn predict(
         batch: cfg.batch,
         prefetch: cfg.prefetch,
         queue: cfg.queue,
+        device: cfg.device,
         cache_mib: cfg.cache_mib,
         ..own
     };
@@ -408,7 +413,8 @@ fn ask_network(
     store: &Checkpoints,
 ) -> Result<Vec<Answer>> {
     let own = &state.about.config;
-    let model = state.about.spec.build(own)?;
+    let device = cfg.device.open()?.device;
+    let model = state.about.spec.build(own, &device)?;
     load_weights(store, state.step, own.ema, model.params())?;
     let (channels, _) = state.about.spec.plan(door.features.source, indices, own)?;
     let labels = Labels::default();

@@ -14,6 +14,7 @@ mod baseline;
 mod config;
 mod control;
 mod data;
+mod device;
 mod error;
 mod fit;
 mod init;
@@ -37,11 +38,13 @@ pub use config::{
     Audio, AudioTrain, ClassWeights, ModelKind, Select, Size, Standardise, Task, TrainConfig,
 };
 pub use control::Control;
+pub use device::{DeviceChoice, Place};
 pub use error::{Error, Result};
 pub use fit::{fit, predict};
 pub use init::init_file;
 pub use mindmix::{CalraConfig, Switch};
 pub use mmpipe_eval::result::Prediction;
+pub use mmpipe_models::Precision;
 pub use mmpipe_models::align::{FusionKind, Pairs};
 pub use optim::{AdamW, LrScale};
 pub use pretrain::{

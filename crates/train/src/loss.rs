@@ -1,6 +1,6 @@
 //! Cross-entropy over scores, with class weights and label smoothing.
 
-use candle_core::{D, Device, Tensor};
+use candle_core::{D, Tensor};
 
 use crate::Result;
 
@@ -33,7 +33,7 @@ pub(crate) fn cross_entropy(
             *cell = ((1.0 - smoothing) * hit + smoothing / classes as f64) as f32 * weight(class);
         }
     }
-    let share = Tensor::from_vec(share, (n, classes), &Device::Cpu)?;
+    let share = Tensor::from_vec(share, (n, classes), scores.device())?;
     let sum = (log_softmax(scores)? * share)?.sum_all()?;
     Ok((sum * (-1.0 / total.max(f64::MIN_POSITIVE)))?)
 }
@@ -69,7 +69,7 @@ pub(crate) fn log_probabilities(scores: &[f32]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::Var;
+    use candle_core::{Device, Var};
 
     /// `torch.nn.functional.cross_entropy(torch.tensor([[1.,2.,0.5],[0.,-1.,3.]]),
     /// torch.tensor([1,0]), weight=torch.tensor([1.,2.,3.]), label_smoothing=s)`, whose formula is

@@ -9,6 +9,10 @@ pub trait Progress: Sync {
     fn fold_started(&self, label: &str, fold: i32, steps_per_epoch: u64, epochs: usize, step: u64) {
         let _ = (label, fold, steps_per_epoch, epochs, step);
     }
+    /// Where the network will compute; told at the start of every fold or phase.
+    fn device(&self, name: &str) {
+        let _ = name;
+    }
     /// Something that the user should know before it is too late, such as too little memory.
     fn warn(&self, text: &str) {
         let _ = text;

@@ -79,6 +79,8 @@ pub struct FitReport {
     pub best_val_balanced_accuracy: Option<f64>,
     /// Why training ended.
     pub ended: Ended,
+    /// Where the network computed in the call that ended it.
+    pub device: String,
     /// The learning curve.
     pub history: Vec<EpochRecord>,
     /// Wall-clock seconds of this call (not of earlier, resumed ones).

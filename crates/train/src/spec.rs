@@ -1,5 +1,6 @@
 //! What a fitted model is made for: shapes and names that must be the same when it is asked again.
 
+use candle_core::Device;
 use serde::{Deserialize, Serialize};
 
 use mmpipe_models::align::{Matcher, PrototypeClassifier, RealClassifier};
@@ -134,8 +135,8 @@ impl Spec {
     }
 
     /// The network with its initial weights.
-    pub(crate) fn build(&self, cfg: &TrainConfig) -> Result<Box<dyn Model>> {
-        let params = Params::new(cfg.seed, &candle_core::Device::Cpu);
+    pub(crate) fn build(&self, cfg: &TrainConfig, device: &Device) -> Result<Box<dyn Model>> {
+        let params = Params::new(cfg.seed, device);
         let channels = self.channels.as_ref().map_or(0, Vec::len);
         let dropout = cfg.dropout.map(|d| d as f32);
         match self.model {

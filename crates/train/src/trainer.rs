@@ -44,14 +44,16 @@ pub(crate) fn train(
     about: FitAbout,
     channels: &ChannelPlan,
 ) -> Result<Outcome<FitAbout>> {
+    let place = job.cfg.device.open()?;
+    job.progress.device(&place.name);
     let objective = Supervised {
         job,
         channels,
-        model: about.spec.build(job.cfg)?,
+        model: about.spec.build(job.cfg, &place.device)?,
         spec: &about.spec.clone(),
         weights: class_weights(job),
     };
-    if job.cfg.model.any_montage() {
+    if job.cfg.model.any_montage() && place.device.is_cpu() {
         memory::tell(&demand(job, channels, &objective), "train", job.progress);
     }
     stage::train(Stage {
@@ -178,7 +180,8 @@ impl Objective for Supervised<'_> {
         let mut joined: Vec<Joined> = Vec::new();
         let (mut row, mut own) = (0, 0.0);
         for group in &part.groups {
-            let (scores, beside) = self.model.forward_with_loss(group, draws.mode().0)?;
+            let group = group.to_device(self.params().device())?;
+            let (scores, beside) = self.model.forward_with_loss(&group, draws.mode().0)?;
             let (n, answers) = scores.dims2()?;
             if let Some(beside) = beside {
                 let share = n as f64 / batch.targets.len() as f64;

@@ -7,7 +7,7 @@ use mmpipe_eval::result::{self, CurvePoint, FoldCurve, RunMeta, RunSummary, Scor
 use mmpipe_lake::Lake;
 use mmpipe_splits as splits;
 use mmpipe_train::{
-    self as train, Control, Fold, ModelKind, Prediction, Silent, Task, TrainConfig,
+    self as train, Control, DeviceChoice, Fold, ModelKind, Prediction, Silent, Task, TrainConfig,
 };
 
 use super::Status;
@@ -63,7 +63,15 @@ pub(super) fn evaluate(
         .filter(|f| record.folds.contains(&f.fold))
         .cloned()
         .collect();
-    let cfg = &record.config;
+    // Where it was trained may be another machine.
+    let device = match record.config.device.open() {
+        Ok(_) => record.config.device,
+        Err(_) => DeviceChoice::Auto,
+    };
+    let cfg = &TrainConfig {
+        device,
+        ..record.config.clone()
+    };
     let scoring = match (scoring, cfg.task()) {
         (Scoring::Candidate, Task::Matching) => "candidate",
         (Scoring::Candidate, Task::Classification) => "label",

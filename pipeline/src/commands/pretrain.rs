@@ -89,7 +89,14 @@ fn shown(stage: &str) -> &'static [(&'static str, &'static str, usize)] {
 
 pub(super) fn run(ctx: &Context, lake: &Lake, args: &TrainArgs, stage: &str) -> Result<Status> {
     let (folder, record, opened) = match &args.resume {
-        Some(run) => resume(ctx, lake, run, args.allow_leaky)?,
+        Some(run) => {
+            let (folder, mut record, opened) = resume(ctx, lake, run, args.allow_leaky)?;
+            // Where a run goes on is no part of what it was asked.
+            if let Some(device) = args.device {
+                record.config.set_device(device);
+            }
+            (folder, record, opened)
+        }
         None => ctx.block_on(plan(ctx, lake, args, stage))?,
     };
     let Opened {
@@ -272,6 +279,9 @@ fn configured(ctx: &Context, args: &TrainArgs, stage: &str) -> Result<EarlyConfi
     if let Some(seed) = args.seed {
         let seed = i64::try_from(seed).context("--seed takes numbers below 2^63")?;
         flag("steps.seed", toml::Value::Integer(seed));
+    }
+    if let Some(device) = args.device {
+        flag("steps.device", toml::Value::String(device.to_string()));
     }
     for (key, text) in [("objective", &args.objective), ("init", &args.init)] {
         if let Some(text) = text {

@@ -21,7 +21,12 @@ pub(crate) fn run(ctx: &Context, args: &TrainArgs) -> Result<Status> {
         return pretrain::run(ctx, &lake, args, stage);
     }
     let (folder, record) = match &args.resume {
-        Some(run) => existing(&lake, run)?,
+        Some(run) => {
+            let (folder, mut record) = existing(&lake, run)?;
+            // Where a run goes on is no part of what it was asked.
+            record.config.device = args.device.unwrap_or(record.config.device);
+            (folder, record)
+        }
         None => ctx.block_on(plan(ctx, &lake, args))?,
     };
     let fits = fit(ctx, &lake, &folder, &record)?;
@@ -130,6 +135,9 @@ pub(super) async fn plan(
     if let Some(seed) = args.seed {
         let seed = i64::try_from(seed).context("--seed takes numbers below 2^63")?;
         flags.push(("train.seed", toml::Value::Integer(seed)));
+    }
+    if let Some(device) = args.device {
+        flags.push(("train.device", toml::Value::String(device.to_string())));
     }
     if let Some(init) = &args.init {
         flags.push(("train.init", toml::Value::String(init.clone())));

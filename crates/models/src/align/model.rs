@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::config::{FusionConfig, FusionKind, Pairs};
@@ -215,8 +215,8 @@ impl Aligner {
     /// # Errors
     /// Those of the tensor library.
     pub fn scale(&self) -> Result<f64> {
-        let factor = self.temperature.factor()?.to_dtype(DType::F64)?;
-        Ok(factor.to_scalar()?)
+        let factor = self.temperature.factor()?.to_device(&Device::Cpu)?;
+        Ok(factor.to_dtype(DType::F64)?.to_scalar()?)
     }
 
     /// Logits [B, K] of each EEG with its own candidates [B, K, width]: cosines of [`score::candidate`]

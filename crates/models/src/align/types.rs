@@ -5,6 +5,7 @@ use candle_core::Tensor;
 use super::config::FusionConfig;
 use crate::error::Result;
 use crate::layers::Linear;
+use crate::ops;
 use crate::params::{Init, Params};
 
 /// The type of a sound whose kind is not known.
@@ -63,7 +64,7 @@ impl TypeAligner {
         let (p, _) = x.dims2()?;
         let column = |value: &dyn Fn(u32) -> f64| -> Result<Tensor> {
             let v: Vec<f64> = types.iter().map(|t| value(*t)).collect();
-            Ok(Tensor::from_vec(v, (p, 1), x.device())?.to_dtype(x.dtype())?)
+            Ok(ops::constants(v, (p, 1), x)?)
         };
         let n = self.maps.len();
         let known = |t: u32| (t as usize) < n;

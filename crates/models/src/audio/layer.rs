@@ -55,8 +55,9 @@ impl Attention {
         let y = match mode.stream(&format!("{name}.attention.dropout")) {
             // The fused operation keeps no weights that could be dropped.
             Some(stream) if self.dropout > 0.0 => {
-                let logits = (q * scale)?.matmul(&k.t()?.contiguous()?)?;
-                ops::dropout(&ops::softmax(&logits)?, self.dropout, Some(stream))?.matmul(&v)?
+                let logits = ops::matmul(&(q * scale)?, &k.t()?.contiguous()?)?;
+                let weights = ops::dropout(&ops::softmax(&logits)?, self.dropout, Some(stream))?;
+                ops::matmul(&weights, &v)?
             }
             _ => ops::attention(&q, &k, &v, scale)?,
         };

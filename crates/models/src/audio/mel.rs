@@ -266,8 +266,7 @@ impl MelEncoder {
         }
         let x = self.norm.forward(&x.transpose(1, 2)?.contiguous()?)?;
         let (_, n, width) = x.dims3()?;
-        let places = Tensor::from_vec(places(n, width), (1, n, width), x.device())?;
-        let mut x = x.broadcast_add(&places.to_dtype(x.dtype())?)?;
+        let mut x = x.broadcast_add(&ops::constants(places(n, width), (1, n, width), &x)?)?;
         for layer in &self.layers {
             x = layer.forward(&x, mode)?;
         }

@@ -7,10 +7,33 @@
 use candle_core::{D, DType, Device, Result, Tensor, bail};
 
 use super::TimeConv;
+use crate::compute::{Compute, Precision};
+
+/// The type that a product's factors are rounded to, where it is another than their own.
+fn narrow_type(x: &Tensor) -> Option<DType> {
+    (Compute::now().precision == Precision::Bf16 && x.dtype() == DType::F32).then_some(DType::BF16)
+}
+
+/// See [`super::matmul`]. The gradients go back through products of the same precision.
+pub fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    match narrow_type(a) {
+        Some(narrow) => a
+            .to_dtype(narrow)?
+            .matmul(&b.to_dtype(narrow)?)?
+            .to_dtype(a.dtype()),
+        None => a.matmul(b),
+    }
+}
 
 /// See [`super::linear`].
 pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    let y = x.matmul(&weight.t()?)?;
+    let y = match narrow_type(x) {
+        Some(narrow) => x
+            .to_dtype(narrow)?
+            .matmul(&weight.to_dtype(narrow)?.t()?)?
+            .to_dtype(x.dtype())?,
+        None => x.matmul(&weight.t()?)?,
+    };
     match bias {
         Some(b) => y.broadcast_add(b),
         None => Ok(y),
@@ -95,9 +118,10 @@ pub fn group_norm(
         .broadcast_add(&bias.reshape((c, 1))?)
 }
 
-/// Correlation over time of [B, Cin, T]; see [`super::conv_time`]. Windows are gathered and
-/// multiplied. Candle 0.11's own `conv1d` is not used: for more than one sample the gradient of
-/// its input is wrong.
+/// Correlation over time of [B, Cin, T]; see [`super::conv_time`]. Windows are laid side by side, a
+/// shifted view a tap, and multiplied. Candle 0.11's own `conv1d` is not used: for more than one
+/// sample the gradient of its input is wrong. Nor are windows gathered by index: the gradient of
+/// that is a loop over all indices a row on a GPU.
 pub fn conv_time(
     x: &Tensor,
     weight: &Tensor,
@@ -113,29 +137,52 @@ pub fn conv_time(
             weight.dims()
         );
     }
-    let x = x.pad_with_zeros(2, conv.pad_left, conv.pad_right)?;
-    let at = |i: usize| (i % k + (i / k) * conv.stride) as u32;
-    let index = Tensor::from_vec(
-        (0..t_out * k).map(at).collect::<Vec<_>>(),
-        t_out * k,
-        x.device(),
-    )?;
-    // [B, G, Cin / G, T_out, K] → [B, G, (Cin / G)·K, T_out], the order of a filter's taps.
-    let windows = x.contiguous()?.index_select(&index, 2)?;
-    let windows = windows
-        .reshape((b, g, per_group, t_out, k))?
-        .transpose(3, 4)?
-        .contiguous()?;
-    let windows = windows.reshape((b, g, per_group * k, t_out))?;
-    let filters = weight.reshape((1, g, n_out / g, per_group * k))?;
-    let filters = filters
-        .broadcast_as((b, g, n_out / g, per_group * k))?
-        .contiguous()?;
-    let y = filters.matmul(&windows)?.reshape((b, n_out, t_out))?;
+    let windows = windows(x, k, t_out, conv)?;
+    let y = if g == 1 {
+        let filters = weight.reshape((1, n_out, n_in * k))?;
+        let filters = filters.broadcast_as((b, n_out, n_in * k))?;
+        matmul(&filters, &windows.reshape((b, n_in * k, t_out))?)?
+    } else {
+        let filters = weight.reshape((1, g, n_out / g, per_group * k))?;
+        let filters = filters.broadcast_as((b, g, n_out / g, per_group * k))?;
+        matmul(
+            &filters.contiguous()?,
+            &windows.reshape((b, g, per_group * k, t_out))?,
+        )?
+        .reshape((b, n_out, t_out))?
+    };
     match bias {
         Some(bias) => y.broadcast_add(&bias.reshape((1, (), 1))?),
         None => Ok(y),
     }
+}
+
+/// All windows of [B, C, T]: [B, C, K, T_out].
+fn windows(x: &Tensor, k: usize, t_out: usize, conv: &TimeConv) -> Result<Tensor> {
+    let (b, n_in, t) = x.dims3()?;
+    let step = conv.stride;
+    // As rows of `step` samples the signal has the sample of tap i in column i % step, from row
+    // i / step on.
+    let rows = t_out + (k - 1) / step;
+    let padded = t + conv.pad_left + conv.pad_right;
+    let wanted = rows * step;
+    let x = x.pad_with_zeros(
+        2,
+        conv.pad_left,
+        conv.pad_right + wanted.saturating_sub(padded),
+    )?;
+    let x = match padded > wanted {
+        true => x.narrow(2, 0, wanted)?,
+        false => x,
+    };
+    let x = x.contiguous()?.reshape((b, n_in, rows, step))?;
+    let taps = (0..k)
+        .map(|i| {
+            let column = x.narrow(3, i % step, 1)?.squeeze(3)?;
+            column.narrow(2, i / step, t_out)?.contiguous()
+        })
+        .collect::<Result<Vec<_>>>()?;
+    Tensor::stack(&taps, 2)
 }
 
 /// Means of `size` neighbours of the last dimension; see [`super::avg_pool_time`].

@@ -6,11 +6,14 @@ use rayon::prelude::*;
 
 use candle_core::{CpuStorage, DType, Layout, Result, Storage, StorageRef, Tensor, bail};
 
-/// Whether the CPU kernels can take these tensors: f32 on the CPU.
+use crate::compute::Compute;
+
+/// Whether the CPU kernels can take these tensors, f32 on the CPU, and may be used now.
 pub(crate) fn has_kernel(tensors: &[&Tensor]) -> bool {
-    tensors
-        .iter()
-        .all(|t| t.device().is_cpu() && t.dtype() == DType::F32)
+    Compute::now().kernels()
+        && tensors
+            .iter()
+            .all(|t| t.device().is_cpu() && t.dtype() == DType::F32)
 }
 
 /// The values of an argument of a custom operation; it must be contiguous f32.

@@ -11,7 +11,7 @@ mod layer_norm;
 mod linear;
 mod pointwise;
 
-use candle_core::{Result, Tensor, bail};
+use candle_core::{Device, Result, Shape, Tensor, bail};
 
 pub use self::batch_norm::{Norm, Statistics, batch_norm};
 pub(crate) use self::block::{Factors as BlockFactors, Shape as BlockShape};
@@ -84,6 +84,11 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
         };
     }
     composite::linear(x, weight, bias)
+}
+
+/// Product of matrices [..., n, k] and [..., k, m], of equal leading dimensions.
+pub fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    composite::matmul(a, b)
 }
 
 /// Softmax over the last dimension.
@@ -205,14 +210,12 @@ pub fn dropout(x: &Tensor, p: f32, stream: Option<Stream>) -> Result<Tensor> {
     let Some(stream) = stream.filter(|_| p > 0.0) else {
         return Ok(x.clone());
     };
+    let op = pointwise::Dropout { p, stream };
     if has_kernel(&[x]) {
-        return x.contiguous()?.apply_op1(pointwise::Dropout { p, stream });
+        return x.contiguous()?.apply_op1(op);
     }
-    let scale = 1.0 / (1.0 - p);
-    let mask: Vec<f32> = (0..x.elem_count() as u64)
-        .map(|i| if stream.uniform(i) < p { 0.0 } else { scale })
-        .collect();
-    x * Tensor::from_vec(mask, x.dims(), x.device())?.to_dtype(x.dtype())?
+    let mask = Tensor::from_vec(op.mask(x.elem_count()), x.dims(), x.device())?;
+    x * mask.to_dtype(x.dtype())?
 }
 
 /// A transformer block: `x` [B, N, width], the weights as [`BlockShape::pack`] gives them. With `lengths`,
@@ -268,8 +271,8 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64) -> Result<Tenso
             .contiguous()?
             .apply_op3(&k.contiguous()?, &v.contiguous()?, op);
     }
-    let logits = (q.contiguous()? * scale)?.matmul(&k.t()?.contiguous()?)?;
-    softmax(&logits)?.matmul(&v.contiguous()?)
+    let logits = matmul(&(q.contiguous()? * scale)?, &k.t()?.contiguous()?)?;
+    matmul(&softmax(&logits)?, &v.contiguous()?)
 }
 
 /// As [`attention`], for samples of different lengths: sample i holds `lengths[i]` tokens, and
@@ -295,11 +298,9 @@ pub fn attention_padded(
             .apply_op3(&k.contiguous()?, &v.contiguous()?, op);
     }
     let (inside, outside) = composite::prefix_mask(lengths, n, q.dtype(), q.device())?;
-    let logits = (q.contiguous()? * scale)?.matmul(&k.t()?.contiguous()?)?;
+    let logits = matmul(&(q.contiguous()? * scale)?, &k.t()?.contiguous()?)?;
     let logits = logits.broadcast_add(&outside.reshape((b, 1, 1, n))?)?;
-    softmax(&logits)?
-        .matmul(&v.contiguous()?)?
-        .broadcast_mul(&inside.reshape((b, 1, n, 1))?)
+    matmul(&softmax(&logits)?, &v.contiguous()?)?.broadcast_mul(&inside.reshape((b, 1, n, 1))?)
 }
 
 /// As [`group_norm`], for samples with different numbers of rows: statistics are taken over the
@@ -322,7 +323,7 @@ pub fn group_norm_padded(
         .iter()
         .map(|n| 1.0 / (n * (c / groups) * l) as f64)
         .collect();
-    let share = Tensor::from_vec(share, (b, 1, 1, 1), x.device())?.to_dtype(x.dtype())?;
+    let share = constants(share, (b, 1, 1, 1), x)?;
     let mean = |t: &Tensor| t.sum_keepdim(3)?.sum_keepdim(1)?.broadcast_mul(&share);
     let g = x
         .reshape((b, r, groups, (c / groups) * l))?
@@ -335,6 +336,17 @@ pub fn group_norm_padded(
         .broadcast_mul(&weight.reshape((c, 1))?)?
         .broadcast_add(&bias.reshape((c, 1))?)?
         .broadcast_mul(&inside)
+}
+
+/// Constants in the type and on the device of `like`. Rounded on the CPU: not every device has f64.
+pub(crate) fn constants(
+    values: Vec<f64>,
+    shape: impl Into<Shape>,
+    like: &Tensor,
+) -> Result<Tensor> {
+    Tensor::from_vec(values, shape.into(), &Device::Cpu)?
+        .to_dtype(like.dtype())?
+        .to_device(like.device())
 }
 
 /// Logarithm of the softmax over the last dimension.

@@ -77,6 +77,11 @@ pub(super) struct Dropout {
 }
 
 impl Dropout {
+    /// What `n` values are multiplied by.
+    pub(super) fn mask(&self, n: usize) -> Vec<f32> {
+        self.apply(&vec![1.0; n])
+    }
+
     fn apply(&self, x: &[f32]) -> Vec<f32> {
         let mut out = vec![0.0; x.len()];
         let chunks = out

@@ -4,7 +4,7 @@
 //! Codes are buffers: no gradient reaches them. Buffer names equal the published ones; `idle` is
 //! ours and exists only where dead codes are revived.
 
-use candle_core::{D, DType, Tensor, Var};
+use candle_core::{D, DType, Device, Tensor, Var};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -147,7 +147,7 @@ impl Codebook {
     /// # Errors
     /// Those of the tensor library.
     pub fn is_initialised(&self) -> Result<bool> {
-        let v: Vec<f64> = self.initted.as_tensor().to_dtype(DType::F64)?.to_vec1()?;
+        let v = numbers(self.initted.as_tensor())?;
         Ok(v.first().is_some_and(|v| *v != 0.0))
     }
 
@@ -259,10 +259,9 @@ impl Codebook {
         ) else {
             return Ok((weight, 0));
         };
-        let read = |t: &Tensor| -> Result<Vec<f64>> { Ok(t.to_dtype(DType::F64)?.to_vec1()?) };
-        let mut steps = read(idle.as_tensor())?;
+        let mut steps = numbers(idle.as_tensor())?;
         let mut dead = Vec::new();
-        for (i, (steps, count)) in steps.iter_mut().zip(read(bins)?).enumerate() {
+        for (i, (steps, count)) in steps.iter_mut().zip(numbers(bins)?).enumerate() {
             *steps = if count > 0.0 { 0.0 } else { *steps + 1.0 };
             if *steps >= f64::from(limit) {
                 *steps = 0.0;
@@ -270,8 +269,7 @@ impl Codebook {
             }
         }
         let shape = idle.as_tensor().shape().clone();
-        let steps = Tensor::from_vec(steps, shape, x.device())?.to_dtype(x.dtype())?;
-        idle.set(&steps)?;
+        idle.set(&ops::constants(steps, shape, x)?)?;
         if dead.is_empty() {
             return Ok((weight, 0));
         }
@@ -284,6 +282,11 @@ impl Codebook {
         let moved = weight.index_add(&dead, &difference, 0)?;
         Ok((ops::l2_normalise(&moved, EPS)?, count))
     }
+}
+
+/// The values of a vector, read off its device.
+fn numbers(x: &Tensor) -> Result<Vec<f64>> {
+    Ok(x.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.to_vec1()?)
 }
 
 /// Index of the nearest centre of each row, by squared distance.
@@ -319,7 +322,7 @@ fn picks(stream: Stream, n: usize, count: usize) -> Vec<u32> {
 }
 
 fn usage(bins: &Tensor, n: usize, revived: usize) -> Result<Usage> {
-    let bins: Vec<f64> = bins.to_dtype(DType::F64)?.to_vec1()?;
+    let bins = numbers(bins)?;
     let used = bins.iter().filter(|b| **b > 0.0).count();
     let entropy: f64 = bins
         .iter()

@@ -84,9 +84,9 @@ pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Result<(Tensor, f64)> 
     let picked = log_p.gather(&labels.unsqueeze(1)?, 1)?;
     let loss = (picked.sum_all()? * (-1.0 / n.max(1) as f64))?;
     let best = logits.detach().argmax(D::Minus1)?;
-    let hits: u32 = best
+    let hits: f32 = best
         .eq(labels)?
-        .to_dtype(candle_core::DType::U32)?
+        .to_dtype(candle_core::DType::F32)?
         .sum_all()?
         .to_scalar()?;
     Ok((loss, f64::from(hits) / n.max(1) as f64))

@@ -12,6 +12,7 @@ use crate::encoder::{
 use crate::error::{Error, Result};
 use crate::layers::LayerNorm;
 use crate::model::Mode;
+use crate::ops;
 use crate::params::{Init, Params};
 
 /// Shape of the tokeniser.
@@ -90,8 +91,8 @@ impl Decoder {
         let (b, n, dim) = x.dims3()?;
         let d = self.weight.dim(0)?;
         let weight = self.weight.reshape((d, dim))?;
-        let tokens = x.reshape((b * n, dim))?.matmul(&weight.t()?)?;
-        let tokens = tokens.broadcast_add(&self.bias)?.reshape((b, n, d))?;
+        let tokens = ops::linear(&x.reshape((b * n, dim))?, &weight, Some(&self.bias))?;
+        let tokens = tokens.reshape((b, n, d))?;
         let y = self.trunk.forward(&tokens, at, mode)?.narrow(1, 1, n)?;
         self.norm.forward(&y)
     }

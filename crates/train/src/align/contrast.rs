@@ -144,10 +144,23 @@ impl Contrast<'_> {
         })
     }
 
+    /// Projected sounds.
+    pub(super) fn embed(&self, sounds: &Tensor, mode: Mode) -> Result<Tensor> {
+        let sounds = sounds.to_device(self.params().device())?;
+        Ok(self.net.embed_audio(&sounds, mode)?)
+    }
+
+    /// The same, of sounds that are known by `ids`: each different one is heard once.
+    pub(super) fn embed_once(&self, sounds: &Tensor, ids: &[u64], mode: Mode) -> Result<Tensor> {
+        let sounds = sounds.to_device(self.params().device())?;
+        Ok(self.net.embed_audio_once(&sounds, ids, mode)?)
+    }
+
     /// Projected EEG of the rows, each group with a mode of its own.
     pub(super) fn eeg(&self, pairs: &Pairs, mut mode: impl FnMut() -> Mode) -> Result<Tensor> {
         let mut parts = Vec::with_capacity(pairs.groups.len());
         for group in &pairs.groups {
+            let group = group.to_device(self.params().device())?;
             let of = (&group.eeg, &group.ch_names[..]);
             parts.push(self.net.embed_eeg(&[of], mode())?);
         }
@@ -187,8 +200,7 @@ impl Objective for Contrast<'_> {
         let every: Vec<u64> = (batch.ids.iter().copied())
             .chain(batch.rivals.iter().map(|(_, id)| *id))
             .collect();
-        let all = self.net.embed_audio_once(&batch.sounds, &every, mode)?;
-        let sounds = batch.sounds(&all)?;
+        let sounds = batch.sounds(&self.embed_once(&batch.sounds, &every, mode)?)?;
         let logits = self.net.logits(&eeg, &sounds, draws.mode().0)?;
         let value = info_nce(&logits, self.cfg.symmetric)?;
         let rows = logits.logits.detach().to_vec2::<f32>()?;

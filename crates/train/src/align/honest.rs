@@ -72,9 +72,7 @@ pub(super) fn validate(of: &Contrast<'_>, examples: &[usize]) -> Result<Option<V
 fn pool(of: &Contrast<'_>, examples: &[usize], sums: &mut Sums) -> Result<()> {
     let pairs = of.pairs(examples, false)?;
     let eeg = of.eeg(&pairs, || Mode::Eval)?;
-    let heard = of
-        .net
-        .embed_audio_once(&pairs.sounds, &pairs.ids, Mode::Eval)?;
+    let heard = of.embed_once(&pairs.sounds, &pairs.ids, Mode::Eval)?;
     // Each sound once, at the row that has it first.
     let mut place: HashMap<u64, usize> = HashMap::new();
     let mut rows: Vec<u32> = Vec::new();
@@ -86,10 +84,11 @@ fn pool(of: &Contrast<'_>, examples: &[usize], sums: &mut Sums) -> Result<()> {
     }
     let m = rows.len();
     let types: Vec<u32> = rows.iter().map(|r| pairs.types[*r as usize]).collect();
-    let sounds = heard.index_select(&Tensor::from_vec(rows, m, &Device::Cpu)?, 0)?;
+    let sounds = heard.index_select(&Tensor::from_vec(rows, m, heard.device())?, 0)?;
     let logits = of
         .net
         .crossed_logits(&eeg, &sounds, &types)?
+        .to_device(&Device::Cpu)?
         .to_dtype(DType::F64)?
         .to_vec2::<f64>()?;
     for (row, id) in logits.iter().zip(&pairs.ids) {
@@ -140,15 +139,16 @@ fn candidates(of: &Contrast<'_>, pairs: &Pairs, eeg: &Tensor, sums: &mut Sums) -
         }
         let n = rows.len();
         let sounds = of.features.sounds(sounds, &[n * k])?;
-        let sounds = of.net.embed_audio(&sounds, Mode::Eval)?;
+        let sounds = of.embed(&sounds, Mode::Eval)?;
         let width = sounds.dim(1)?;
         let index: Vec<u32> = rows.iter().map(|r| *r as u32).collect();
-        let eeg = eeg.index_select(&Tensor::from_vec(index, n, &Device::Cpu)?, 0)?;
+        let eeg = eeg.index_select(&Tensor::from_vec(index, n, eeg.device())?, 0)?;
         let of_row = |row: &usize| std::iter::repeat_n(pairs.types[*row], k);
         let types: Vec<u32> = rows.iter().flat_map(of_row).collect();
         let scores = of
             .net
             .score(&eeg, &sounds.reshape((n, k, width))?, &types)?
+            .to_device(&Device::Cpu)?
             .to_dtype(DType::F64)?
             .to_vec2::<f64>()?;
         for row in scores {

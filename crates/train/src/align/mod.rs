@@ -149,7 +149,9 @@ pub fn align(
     if let Some(sound) = sound.as_ref().filter(|s| s.hears.frozen()) {
         features = features.hearing(Arc::new(Ear::new(sound.encoder(), budget / 2)));
     }
-    let params = Params::new(cfg.steps.seed, &candle_core::Device::Cpu);
+    let place = cfg.steps.device.open()?;
+    progress.device(&place.name);
+    let params = Params::new(cfg.steps.seed, &place.device);
     let objective = Contrast {
         net: Aligner::new(&cfg.network(hears.as_ref()), params)?,
         features: &features,
@@ -196,7 +198,8 @@ pub fn align(
         write_file(&config, &json(&described, dir)?)?;
         write_file(&model, &net.params().to_safetensors_for_torch()?)?;
     }
-    let phase = PhaseReport::of(PHASE, outcome.state, outcome.parameters, seconds(start));
+    let (state, parameters) = (outcome.state, outcome.parameters);
+    let phase = PhaseReport::of(PHASE, &place.name, state, parameters, seconds(start));
     let phase = phase.write_or_read(&checkpoints, outcome.worked)?;
     notes.extend(phase.notes.iter().cloned());
     let path = dir.join("align.json");

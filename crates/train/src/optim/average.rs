@@ -9,12 +9,11 @@ use mmpipe_models::Params;
 
 use crate::{Error, Result};
 
-/// The average of each trainable variable, in the order of the parameters.
+/// The average of each trainable variable, in the order of the parameters and on their device.
 pub(crate) struct Average {
     decay: f64,
     names: Vec<String>,
-    dims: Vec<Vec<usize>>,
-    values: Vec<Vec<f32>>,
+    values: Vec<Tensor>,
 }
 
 impl Average {
@@ -23,13 +22,11 @@ impl Average {
         let mut average = Self {
             decay,
             names: Vec::new(),
-            dims: Vec::new(),
             values: Vec::new(),
         };
         for p in params.trainable() {
             average.names.push(p.name.clone());
-            average.dims.push(p.var.dims().to_vec());
-            average.values.push(flat(p.var.as_tensor())?);
+            average.values.push(p.var.as_detached_tensor().copy()?);
         }
         Ok(average)
     }
@@ -39,11 +36,9 @@ impl Average {
     pub(crate) fn update(&mut self, params: &Params, step: u64) -> Result<()> {
         let early = (step + 1) as f64 / (step + 10) as f64;
         let keep = self.decay.min(early);
-        let (keep, new) = (keep as f32, (1.0 - keep) as f32);
-        for (p, values) in params.trainable().zip(&mut self.values) {
-            for (a, w) in values.iter_mut().zip(flat(p.var.as_tensor())?) {
-                *a = keep * *a + new * w;
-            }
+        for (p, average) in params.trainable().zip(&mut self.values) {
+            let weight = p.var.as_detached_tensor();
+            *average = (average.affine(keep, 0.0)? + weight.affine(1.0 - keep, 0.0)?)?;
         }
         Ok(())
     }
@@ -65,12 +60,10 @@ impl Average {
     }
 
     fn tensors(&self) -> Result<Vec<(String, Tensor)>> {
-        let mut out = Vec::with_capacity(self.names.len());
-        for ((name, dims), values) in self.names.iter().zip(&self.dims).zip(&self.values) {
-            let tensor = Tensor::from_slice(values, dims.as_slice(), &Device::Cpu)?;
-            out.push((name.clone(), tensor));
-        }
-        Ok(out)
+        let pairs = self.names.iter().zip(&self.values);
+        pairs
+            .map(|(name, value)| Ok((name.clone(), value.to_device(&Device::Cpu)?)))
+            .collect()
     }
 
     /// The averages as safetensors bytes, under the names of the weights.
@@ -84,26 +77,24 @@ impl Average {
         let tensors: HashMap<String, Tensor> =
             candle_core::safetensors::load_buffer(bytes, &Device::Cpu)
                 .map_err(|e| e.to_string())?;
-        for (name, values) in self.names.iter().zip(&mut self.values) {
+        for (name, average) in self.names.iter().zip(&mut self.values) {
             let tensor = tensors
                 .get(name)
                 .ok_or_else(|| format!("lacks tensor {name}"))?;
-            let found = flat(tensor).map_err(|e| e.to_string())?;
-            if found.len() != values.len() {
+            if tensor.elem_count() != average.elem_count() {
                 return Err(format!(
                     "{name} has {} values, expected {}",
-                    found.len(),
-                    values.len()
+                    tensor.elem_count(),
+                    average.elem_count()
                 ));
             }
-            *values = found;
+            *average = tensor
+                .reshape(average.shape())
+                .and_then(|t| t.to_device(average.device()))
+                .map_err(|e| e.to_string())?;
         }
         Ok(())
     }
-}
-
-fn flat(tensor: &Tensor) -> Result<Vec<f32>> {
-    Ok(tensor.flatten_all()?.to_vec1::<f32>()?)
 }
 
 #[cfg(test)]
@@ -136,7 +127,10 @@ mod tests {
         assert_eq!(kept.to_vec1::<f32>().unwrap(), [7.0]);
         let mut other = Average::new(&params, 0.9).unwrap();
         other.load(&average.to_safetensors().unwrap()).unwrap();
-        assert_eq!(other.values, average.values);
+        assert_eq!(
+            other.to_safetensors().unwrap(),
+            average.to_safetensors().unwrap()
+        );
         assert!(other.load(b"junk").is_err());
     }
 }

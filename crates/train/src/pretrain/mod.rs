@@ -42,6 +42,7 @@ use self::networks::{JointNet, MaskedNet, Network, TokeniserNet};
 use self::unlabelled::{Examples, Unlabelled};
 use crate::config::Select;
 use crate::data::{ChannelPlan, FeatureKind, Features, Labels};
+use crate::device::Place;
 use crate::progress::Progress;
 use crate::source::{Fold, Source};
 use crate::spec::check_roles;
@@ -79,11 +80,12 @@ pub fn pretrain(
             dropped.join(", ")
         ));
     }
-    memory::tell(
-        &pretrain_memory(source, &fold, cfg)?,
-        "pretrain.steps",
-        progress,
-    );
+    let place = cfg.steps.device.open()?;
+    progress.device(&place.name);
+    if place.device.is_cpu() {
+        let wanted = pretrain_memory(source, &fold, cfg)?;
+        memory::tell(&wanted, "pretrain.steps", progress);
+    }
     let features = Features::new(source, FeatureKind::Eeg, cfg.steps.cache_mib << 20);
     let work = Work {
         examples: Examples {
@@ -95,6 +97,7 @@ pub fn pretrain(
         fold: &fold,
         cfg,
         fingerprint: fingerprint(source, &fold, &Labels::default()),
+        place,
         dir,
         progress,
     };
@@ -181,6 +184,7 @@ struct Work<'a> {
     fold: &'a Fold,
     cfg: &'a PretrainConfig,
     fingerprint: String,
+    place: Place,
     dir: &'a Path,
     progress: &'a dyn Progress,
 }
@@ -190,7 +194,7 @@ type Done = (Params, Vec<PhaseReport>, Duration);
 
 impl Work<'_> {
     fn params(&self) -> Params {
-        Params::new(self.cfg.steps.seed, &candle_core::Device::Cpu)
+        Params::new(self.cfg.steps.seed, &self.place.device)
     }
 
     fn joint(&self) -> Result<Done> {
@@ -258,7 +262,8 @@ impl Work<'_> {
             .map_or(outcome.state.step, |b| b.step);
         let net = objective.into_network();
         load_weights(&Checkpoints::of(&dir), best, steps.ema, net.params())?;
-        let report = PhaseReport::of(name, outcome.state, outcome.parameters, seconds(start));
+        let (state, parameters) = (outcome.state, outcome.parameters);
+        let report = PhaseReport::of(name, &self.place.name, state, parameters, seconds(start));
         let report = report.write_or_read(&dir, outcome.worked)?;
         Ok((net, report, outcome.waited))
     }

@@ -27,6 +27,8 @@ pub struct PhaseReport {
     pub best_val_loss: Option<f64>,
     /// Why it ended.
     pub ended: Ended,
+    /// Where the network computed in the call that ended it.
+    pub device: String,
     /// The learning curve; [`EpochRecord::named`] holds the parts of the loss, `codes_used`,
     /// `perplexity`, `dead_codes` and `revived_codes` of each pass, and `val_…` of validation.
     pub history: Vec<EpochRecord>,
@@ -37,7 +39,13 @@ pub struct PhaseReport {
 }
 
 impl PhaseReport {
-    pub(crate) fn of<A>(phase: &str, state: State<A>, parameters: u64, seconds: f64) -> Self {
+    pub(crate) fn of<A>(
+        phase: &str,
+        device: &str,
+        state: State<A>,
+        parameters: u64,
+        seconds: f64,
+    ) -> Self {
         let best = state.best.as_ref();
         Self {
             phase: phase.to_owned(),
@@ -47,6 +55,7 @@ impl PhaseReport {
             best_step: best.map_or(0, |b| b.step),
             best_val_loss: best.and_then(|b| b.val_loss),
             ended: state.ended.unwrap_or(Ended::Epochs),
+            device: device.to_owned(),
             history: state.history,
             seconds,
             notes: state.notes,

@@ -5,7 +5,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use mmpipe_models::{Batch, Mode, Params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -167,7 +167,8 @@ impl<N: Network> Objective for Unlabelled<'_, N> {
 
     fn loss(&self, batch: &LoadedBatch, part: &Batch, draws: &mut Draws) -> Result<Loss> {
         let (mode, draw) = draws.mode();
-        let losses = self.net.losses(part, self.steps.seed, draw, mode)?;
+        let on_device = part.to_device(self.params().device())?;
+        let losses = self.net.losses(&on_device, self.steps.seed, draw, mode)?;
         self.assigned().add(&losses.codes, losses.revived)?;
         let whole: usize = batch.groups.iter().map(size).sum();
         let share = size(part) as f64 / whole.max(1) as f64;
@@ -187,12 +188,14 @@ impl<N: Network> Objective for Unlabelled<'_, N> {
             return Ok(Vec::new());
         };
         let (codes, dim) = (codebook.config().codes, codebook.config().dim);
+        let device = self.params().device();
         let wanted = self.kmeans_vectors.max(codes);
         let mut vectors: Vec<f32> = Vec::new();
         let plan = self.plan(train, 0);
         for b in 0..plan.len() {
             for group in &plan.load(b)?.groups {
                 for (_, part) in slices(group, self.rows())? {
+                    let part = part.to_device(device)?;
                     let z = self.net.code_vectors(&part)?.detach();
                     vectors.extend(z.flatten_all()?.to_vec1::<f32>()?);
                 }
@@ -202,7 +205,7 @@ impl<N: Network> Objective for Unlabelled<'_, N> {
             }
         }
         let n = vectors.len() / dim;
-        let vectors = Tensor::from_vec(vectors, (n, dim), &Device::Cpu)?;
+        let vectors = Tensor::from_vec(vectors, (n, dim), device)?;
         codebook.initialise(&vectors, self.steps.seed)?;
         let few = n < codes;
         Ok(few
@@ -230,6 +233,7 @@ impl<N: Network> Objective for Unlabelled<'_, N> {
                 let batch = batch?;
                 for group in &batch.groups {
                     for (_, part) in slices(group, self.rows())? {
+                        let part = part.to_device(self.params().device())?;
                         let found = self.net.losses(&part, self.steps.seed, draw, Mode::Eval)?;
                         draw += 1;
                         let value = f64::from(found.total.to_scalar::<f32>()?);

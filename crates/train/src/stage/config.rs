@@ -1,10 +1,11 @@
 //! Settings of the loop, the same for every stage.
 
+use mmpipe_models::{Compute, Precision};
 use serde::{Deserialize, Serialize};
 
 use crate::config::TrainConfig;
 use crate::optim::LrScale;
-use crate::{Error, Result};
+use crate::{DeviceChoice, Error, Result};
 
 /// How a network is stepped: batches, rates, checkpoints. Every field has a default; unknown fields
 /// are refused. Meanings are those of the fields of the same names in [`TrainConfig`].
@@ -46,6 +47,12 @@ pub struct StepConfig {
     pub explode: f64,
     /// Seed of initial weights, order, masks and dropout.
     pub seed: u64,
+    /// Where the network computes: `auto` (a GPU where there is one and the program was built for it),
+    /// `cpu`, `cuda`, `cuda:N` or `metal`. Checkpoints go on anywhere; bits are the same on the CPU.
+    pub device: DeviceChoice,
+    /// Matrix products of the training steps: `f32`, or `bf16` summed in f32. Weights, norms, softmax,
+    /// losses and the optimiser are f32, and so is all validation.
+    pub precision: Precision,
     /// Threads that prepare batches ahead; 0 = prepare in the training thread. The result does not
     /// depend on it.
     pub prefetch: usize,
@@ -87,8 +94,17 @@ impl StepConfig {
             queue: d.queue,
             cache_mib: d.cache_mib,
             checkpoint_every: d.checkpoint_every,
+            device: d.device,
             keep_last: d.keep_last,
             ..self.clone()
+        }
+    }
+
+    /// How the training steps compute.
+    pub(crate) fn compute(&self) -> Compute {
+        Compute {
+            precision: self.precision,
+            ..Compute::now()
         }
     }
 

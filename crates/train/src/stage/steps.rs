@@ -100,7 +100,7 @@ pub(crate) fn train<O: Objective, A: About>(stage: Stage<'_, O, A>) -> Result<Ou
     let (cfg, objective) = (stage.cfg, stage.objective);
     let params = objective.params();
     let parameters = params.count() as u64;
-    let mut optimiser = AdamW::new(params, cfg);
+    let mut optimiser = AdamW::new(params, cfg)?;
     let fresh = State::start(stage.about.clone());
     let store = Checkpoints::of(stage.dir);
     store.sweep()?;
@@ -270,7 +270,8 @@ impl<O: Objective, A: About> Run<'_, O, A> {
         let mut value = 0.0;
         let mut named: BTreeMap<String, (f64, f64)> = BTreeMap::new();
         for part in objective.cut(batch, cfg.micro_batch)? {
-            let loss = objective.loss(batch, &part, &mut draws)?;
+            let compute = cfg.compute();
+            let loss = compute.run(|| objective.loss(batch, &part, &mut draws))?;
             value += f64::from(loss.value.to_scalar::<f32>()?);
             if !value.is_finite() {
                 return diverged(format!("the loss is {value}"));

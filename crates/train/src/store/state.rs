@@ -139,6 +139,7 @@ fn what_matters(cfg: &TrainConfig) -> TrainConfig {
         queue: d.queue,
         cache_mib: d.cache_mib,
         checkpoint_every: d.checkpoint_every,
+        device: d.device,
         keep_last: d.keep_last,
         ..cfg.clone()
     }

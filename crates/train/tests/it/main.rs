@@ -5,6 +5,7 @@ mod baseline;
 mod calra;
 mod classify;
 mod controls;
+mod device;
 mod hearing;
 mod matching;
 mod pretrain;
