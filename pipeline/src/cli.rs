@@ -334,8 +334,7 @@ pub(crate) struct TrainArgs {
     /// Seed of initialisation, order and dropout
     #[arg(long, value_name = "SEED")]
     pub(crate) seed: Option<u64>,
-    /// Where networks compute: auto, cpu, cuda, cuda:N or metal [default: auto, a GPU where there is
-    /// one and this program was built for it]
+    /// Where networks compute: cpu, cuda, cuda:N or metal [default: a GPU where there is one]
     #[arg(long, value_name = "DEVICE")]
     pub(crate) device: Option<mmpipe_train::DeviceChoice>,
     /// Only these folds (comma-separated)

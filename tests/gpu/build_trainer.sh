@@ -41,7 +41,7 @@ echo "INPUT(-l:libcudart_static.a -lrt -lpthread -ldl)" >"$cuda/lib64/libcudart.
 src=$work/src
 rm -rf "$src"
 mkdir -p "$src"
-(cd "$root" && tar cf - --exclude=target --exclude=fuzz crates) | (cd "$src" && tar xf -)
+(cd "$root" && tar cf - --exclude=target --exclude=fuzz crates schemas) | (cd "$src" && tar xf -)
 cp "$root/Cargo.lock" "$src/"
 sed -e 's/^members = .*/members = ["crates\/trainer"]/' -e '/^default-members/d' -e '/^exclude = /d' \
     -e '/^\[profile\.[a-z]*\.package\./,/^$/d' "$root/Cargo.toml" >"$src/Cargo.toml"

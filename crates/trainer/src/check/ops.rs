@@ -19,6 +19,7 @@ fn case(name: &str, shapes: &[&[usize]], bf16: bool, op: Op) -> Case {
     Case {
         name: name.to_owned(),
         tolerance: TOLERANCE,
+        by_itself: TOLERANCE,
         bf16,
         run: Box::new(move |device| run(&shapes, &op, device)),
     }
