@@ -90,7 +90,7 @@ fn every_stage_trains_with_bf16_and_goes_on_exactly() {
     let source = talkers(8, 2, 0, 200);
     let fold = by_trial(&source, 6, 2);
     let steps = StepConfig {
-        epochs: 2,
+        epochs: 1,
         batch: 6,
         warmup: 0.0,
         precision: Precision::Bf16,
@@ -111,26 +111,22 @@ fn every_stage_trains_with_bf16_and_goes_on_exactly() {
         steps,
         ..PretrainConfig::default()
     };
-    let one = |dir: &Path, progress: &dyn Progress| -> Result<(), Error> {
-        align(&source, &fold, &align_cfg, &dir.join("align"), progress)?;
-        pretrain(
-            &source,
-            &fold,
-            &pretrain_cfg,
-            &dir.join("pretrain"),
-            progress,
-        )?;
-        Ok(())
+    let one = |stage: &str, dir: &Path, progress: &dyn Progress| -> Result<(), Error> {
+        let dir = dir.join(stage);
+        match stage {
+            "align" => align(&source, &fold, &align_cfg, &dir, progress).map(|_| ()),
+            _ => pretrain(&source, &fold, &pretrain_cfg, &dir, progress).map(|_| ()),
+        }
     };
     let (whole, cut) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    one(whole.path(), &Silent).unwrap();
-    let mut stops = 0;
-    while let Err(e) = one(cut.path(), &StopAfter::new(1)) {
-        assert!(matches!(e, Error::Stopped { .. }), "{e}");
-        stops += 1;
-    }
-    assert!(stops >= 4, "{stops}");
     for stage in ["align", "pretrain"] {
+        one(stage, whole.path(), &Silent).unwrap();
+        let mut stops = 0;
+        while let Err(e) = one(stage, cut.path(), &StopAfter::new(1)) {
+            assert!(matches!(e, Error::Stopped { .. }), "{e}");
+            stops += 1;
+        }
+        assert!(stops >= 1, "{stage}: {stops}");
         let read = |dir: &Path| std::fs::read(dir.join(stage).join("model.safetensors")).unwrap();
         assert_eq!(read(whole.path()), read(cut.path()), "{stage}");
     }
