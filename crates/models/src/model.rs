@@ -143,9 +143,9 @@ impl Batch {
         let moved = |x: &Tensor| x.to_device(device);
         Ok(Self {
             eeg: moved(&self.eeg)?,
-            ch_names: self.ch_names.clone(),
             envelopes: self.envelopes.as_ref().map(moved).transpose()?,
             sounds: self.sounds.as_ref().map(moved).transpose()?,
+            ..self.clone()
         })
     }
 
