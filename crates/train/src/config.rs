@@ -1,8 +1,8 @@
 //! What a training run is told: [`TrainConfig`] with its defaults, and its checks.
 
 use mmpipe_eval::attention;
-use mmpipe_models::align::FusionKind;
 use mmpipe_models::Precision;
+use mmpipe_models::align::FusionKind;
 pub use mmpipe_models::encoder::Size;
 use serde::{Deserialize, Serialize};
 

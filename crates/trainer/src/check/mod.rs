@@ -30,6 +30,9 @@ pub(crate) struct Row {
 /// What a computation gave, each by its name: values, losses and gradients.
 pub(crate) type Found = Vec<(String, Vec<f64>)>;
 
+/// A computation on a device.
+pub(crate) type Run = Box<dyn Fn(&Device) -> Result<Found>>;
+
 /// Something that can be computed on a device.
 pub(crate) struct Case {
     pub(crate) name: String,
@@ -40,7 +43,7 @@ pub(crate) struct Case {
     pub(crate) by_itself: f64,
     /// Whether it is also computed with bf16.
     pub(crate) bf16: bool,
-    pub(crate) run: Box<dyn Fn(&Device) -> Result<Found>>,
+    pub(crate) run: Run,
 }
 
 /// Largest relative difference of a loss with bf16.
