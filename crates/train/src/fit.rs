@@ -11,8 +11,9 @@ use mmpipe_eval::result::Prediction;
 use crate::ask::{Answer, ask, asking_batches};
 use crate::baseline::{self, BandPowers, Stretches};
 use crate::config::{ModelKind, Standardise, Task, TrainConfig};
-use crate::control::noise::{self, NoiseSource, Template};
-use crate::control::silent::{self, Silent};
+use crate::control::noise::{self, Noise, Template};
+use crate::control::other_eeg::OtherEeg;
+use crate::control::silent::{self, Silence};
 use crate::control::{Control, permute};
 use crate::data::{ASKING, Ear, Features, Labels, Plan};
 use crate::progress::Progress;
@@ -116,7 +117,7 @@ pub(crate) fn fit_as(
     progress: &dyn Progress,
 ) -> Result<FitReport> {
     if purpose == As::SoundAlone {
-        let silent = Silent::new(door.features.source);
+        let silent = OtherEeg::new(door.features.source, Silence);
         let door = door.with_other_eeg(&silent, cfg);
         return fit_through(&door, fold, cfg, dir, purpose, progress);
     }
@@ -354,13 +355,13 @@ pub(crate) fn predict_as(
 ) -> Result<Vec<Prediction>> {
     let source = door.features.source;
     if control == Some(Control::NoiseEeg) {
-        let noise = NoiseSource::new(source, Template::load(dir)?, cfg.seed);
+        let noise = OtherEeg::new(source, Noise::new(Template::load(dir)?, cfg.seed));
         // Each noise epoch is asked for once.
         let door = door.with_other_eeg(&noise, cfg);
         return predict_as(&door, indices, cfg, dir, None);
     }
     if control == Some(Control::AudioOnly) {
-        let silent = Silent::new(source);
+        let silent = OtherEeg::new(source, Silence);
         let door = door.with_other_eeg(&silent, cfg);
         return predict_as(&door, indices, cfg, dir, None);
     }

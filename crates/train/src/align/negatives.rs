@@ -21,6 +21,21 @@ fn wave(seed: usize, n: usize) -> Vec<f32> {
 /// two examples heard, a rival of the attended one's content.
 const HEARD: [&[usize]; 6] = [&[0, 1], &[1, 2, 3], &[2], &[0, 4], &[5, 5], &[3, 0]];
 
+fn contrast<'a>(
+    features: &'a Features<'a>,
+    channels: &'a ChannelPlan,
+    cfg: &'a AlignConfig,
+) -> Contrast<'a> {
+    Contrast {
+        net: Aligner::new(&cfg.network(None), Params::new(3, &Device::Cpu)).unwrap(),
+        features,
+        channels,
+        cfg,
+        fold: 0,
+        sound: None,
+    }
+}
+
 fn source() -> MemorySource {
     let names = |n: &[&str]| n.iter().map(|s| s.to_string()).collect::<Vec<_>>();
     let mut s = MemorySource {
@@ -149,14 +164,7 @@ fn hard_negatives_are_those_of_the_row_alone() {
         };
         let features = Features::new(&source, cfg.shape().features(), 1 << 24);
         let channels = ChannelPlan::new(&source, &all, None).unwrap();
-        let of = Contrast {
-            net: Aligner::new(&cfg.network(None), Params::new(3, &Device::Cpu)).unwrap(),
-            features: &features,
-            channels: &channels,
-            cfg: &cfg,
-            fold: 0,
-            sound: None,
-        };
+        let of = contrast(&features, &channels, &cfg);
         let what = format!("{fusion:?} {pairs:?} {hard_negatives}");
         let batch = of.load(&all, 0).unwrap();
         let loss = of.loss(&batch, &(), &mut Draws::of(0, 0)).unwrap();
@@ -210,14 +218,7 @@ fn a_batch_without_rivals_is_the_plain_contrast() {
             };
             let features = Features::new(&source, cfg.shape().features(), 1 << 24);
             let channels = ChannelPlan::new(&source, &all, None).unwrap();
-            let of = Contrast {
-                net: Aligner::new(&cfg.network(None), Params::new(3, &Device::Cpu)).unwrap(),
-                features: &features,
-                channels: &channels,
-                cfg: &cfg,
-                fold: 0,
-                sound: None,
-            };
+            let of = contrast(&features, &channels, &cfg);
             let batch = of.load(&all, 0).unwrap();
             let loss = of.loss(&batch, &(), &mut Draws::of(0, 0)).unwrap();
             loss.value.to_scalar().unwrap()

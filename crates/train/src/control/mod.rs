@@ -20,6 +20,7 @@
 //! to lean on the EEG may fail without it although the sound would have been enough.
 
 pub(crate) mod noise;
+pub(crate) mod other_eeg;
 pub(crate) mod permute;
 pub(crate) mod silent;
 

@@ -16,7 +16,8 @@ use mmpipe_signal::spectrum::{Phases, phase_randomise};
 use rayon::prelude::*;
 use realfft::RealFftPlanner;
 
-use crate::source::{Meta, Source};
+use super::other_eeg::Eeg;
+use crate::source::Source;
 use crate::store::write_file;
 use crate::{Error, Result};
 
@@ -195,44 +196,42 @@ impl Template {
     }
 }
 
-/// A source whose EEG is noise. Everything else is the inner source's.
-pub(crate) struct NoiseSource<'a> {
-    inner: &'a dyn Source,
+/// Noise for EEG.
+pub(crate) struct Noise {
     template: Template,
     seed: u64,
     /// Templates of whole montages.
     montages: RwLock<HashMap<usize, Arc<[f32]>>>,
 }
 
-impl<'a> NoiseSource<'a> {
-    pub(crate) fn new(inner: &'a dyn Source, template: Template, seed: u64) -> Self {
+impl Noise {
+    pub(crate) fn new(template: Template, seed: u64) -> Self {
         Self {
-            inner,
             template,
             seed,
             montages: RwLock::default(),
         }
     }
 
-    fn channel(&self, i: usize, name: &str) -> Result<&Channel> {
+    fn channel(&self, inner: &dyn Source, i: usize, name: &str) -> Result<&Channel> {
         self.template.channels.get(name).ok_or_else(|| {
             Error::Data(format!(
                 "noise for epoch {:016x}: channel {name} does not occur in the training epochs, so its spectrum is not known",
-                self.inner.meta(i).epoch_id
+                inner.meta(i).epoch_id
             ))
         })
     }
 
-    fn montage_template(&self, i: usize) -> Result<Arc<[f32]>> {
-        let m = self.inner.meta(i).montage;
+    fn montage_template(&self, inner: &dyn Source, i: usize) -> Result<Arc<[f32]>> {
+        let m = inner.meta(i).montage;
         if let Ok(known) = self.montages.read()
             && let Some(template) = known.get(&m)
         {
             return Ok(template.clone());
         }
         let mut all = Vec::new();
-        for name in self.inner.montage(m) {
-            all.extend_from_slice(&self.channel(i, name)?.template);
+        for name in inner.montage(m) {
+            all.extend_from_slice(&self.channel(inner, i, name)?.template);
         }
         let all: Arc<[f32]> = all.into();
         if let Ok(mut known) = self.montages.write() {
@@ -242,35 +241,17 @@ impl<'a> NoiseSource<'a> {
     }
 }
 
-impl Source for NoiseSource<'_> {
-    fn len(&self) -> usize {
-        self.inner.len()
-    }
-    fn meta(&self, i: usize) -> &Meta {
-        self.inner.meta(i)
-    }
-    fn montage(&self, m: usize) -> &[String] {
-        self.inner.montage(m)
-    }
-    fn n_times(&self) -> usize {
-        self.inner.n_times()
-    }
-    fn sfreq(&self) -> f64 {
-        self.inner.sfreq()
-    }
-    fn classes(&self) -> &[String] {
-        self.inner.classes()
-    }
-    fn read_eeg(&self, i: usize, out: &mut [f32]) -> Result<()> {
-        let template = self.montage_template(i)?;
+impl Eeg for Noise {
+    fn read_eeg(&self, inner: &dyn Source, i: usize, out: &mut [f32]) -> Result<()> {
+        let template = self.montage_template(inner, i)?;
         if template.len() != out.len() {
             return Err(Error::source(
-                self.inner.meta(i).epoch_id,
+                inner.meta(i).epoch_id,
                 "noise",
                 format!(
                     "the training epochs had {} samples, this one {}",
                     self.template.n_times,
-                    self.n_times()
+                    inner.n_times()
                 ),
             ));
         }
@@ -280,29 +261,23 @@ impl Source for NoiseSource<'_> {
             out,
             channels,
             self.seed,
-            self.inner.meta(i).epoch_id,
+            inner.meta(i).epoch_id,
             Phases::Independent,
         )
         .map_err(|e| Error::Signal(e.to_string()))
     }
-    fn read_scale(&self, i: usize, out_mean: &mut [f32], out_std: &mut [f32]) -> Result<()> {
-        let names = self.inner.montage(self.inner.meta(i).montage);
+    fn read_scale(
+        &self,
+        inner: &dyn Source,
+        i: usize,
+        out_mean: &mut [f32],
+        out_std: &mut [f32],
+    ) -> Result<()> {
+        let names = inner.montage(inner.meta(i).montage);
         for ((name, mean), std) in names.iter().zip(out_mean).zip(out_std) {
-            let channel = self.channel(i, name)?;
+            let channel = self.channel(inner, i, name)?;
             (*mean, *std) = (channel.mean, channel.std);
         }
         Ok(())
-    }
-    fn read_candidate(&self, i: usize, k: usize, out: &mut Vec<f32>) -> Result<()> {
-        self.inner.read_candidate(i, k, out)
-    }
-    fn candidate_key(&self, i: usize, k: usize) -> Option<u64> {
-        self.inner.candidate_key(i, k)
-    }
-    fn embedding(&self, encoder: &str, i: usize, k: usize) -> Result<Option<Vec<f32>>> {
-        self.inner.embedding(encoder, i, k)
-    }
-    fn stimulus_key(&self, i: usize, k: usize) -> Option<u64> {
-        self.inner.stimulus_key(i, k)
     }
 }

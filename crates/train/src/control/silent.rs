@@ -2,57 +2,20 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::other_eeg::Eeg;
 use crate::Result;
-use crate::source::{Fold, Meta, Source};
+use crate::source::{Fold, Source};
 
-/// A source whose EEG is zeros. Everything else, sounds above all, is the inner source's.
+/// Zeros for EEG.
 ///
-/// Zeros, and not the EEG of other trials or noise: training has nothing to remember an example by but its
-/// sound, so the control finds what the sound can tell. What is left of the EEG is its montage.
-pub(crate) struct Silent<'a> {
-    inner: &'a dyn Source,
-}
+/// Not the EEG of other trials or noise: training has nothing to remember an example by but its sound, so
+/// the control finds what the sound can tell. What is left of the EEG is its montage.
+pub(crate) struct Silence;
 
-impl<'a> Silent<'a> {
-    pub(crate) fn new(inner: &'a dyn Source) -> Self {
-        Self { inner }
-    }
-}
-
-impl Source for Silent<'_> {
-    fn len(&self) -> usize {
-        self.inner.len()
-    }
-    fn meta(&self, i: usize) -> &Meta {
-        self.inner.meta(i)
-    }
-    fn montage(&self, m: usize) -> &[String] {
-        self.inner.montage(m)
-    }
-    fn n_times(&self) -> usize {
-        self.inner.n_times()
-    }
-    fn sfreq(&self) -> f64 {
-        self.inner.sfreq()
-    }
-    fn classes(&self) -> &[String] {
-        self.inner.classes()
-    }
-    fn read_eeg(&self, _: usize, out: &mut [f32]) -> Result<()> {
+impl Eeg for Silence {
+    fn read_eeg(&self, _: &dyn Source, _: usize, out: &mut [f32]) -> Result<()> {
         out.fill(0.0);
         Ok(())
-    }
-    fn read_scale(&self, i: usize, out_mean: &mut [f32], out_std: &mut [f32]) -> Result<()> {
-        self.inner.read_scale(i, out_mean, out_std)
-    }
-    fn read_candidate(&self, i: usize, k: usize, out: &mut Vec<f32>) -> Result<()> {
-        self.inner.read_candidate(i, k, out)
-    }
-    fn candidate_key(&self, i: usize, k: usize) -> Option<u64> {
-        self.inner.candidate_key(i, k)
-    }
-    fn stimulus_key(&self, i: usize, k: usize) -> Option<u64> {
-        self.inner.stimulus_key(i, k)
     }
 }
 
@@ -104,7 +67,8 @@ pub(crate) fn told_by_sound(source: &dyn Source, fold: &Fold) -> Option<String> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::MemorySource;
+    use crate::control::other_eeg::OtherEeg;
+    use crate::source::{MemorySource, Meta};
 
     /// Four epochs a sound; `label` of (sound, epoch).
     fn source(label: impl Fn(usize, usize) -> i32) -> (MemorySource, Fold) {
@@ -162,10 +126,19 @@ mod tests {
         let (mut s, _) = source(|_, _| 0);
         (s.n_times, s.montages) = (2, vec![vec!["Cz".into()]]);
         s.eeg = vec![vec![1.0, 2.0]; s.metas.len()];
-        let silent = Silent::new(&s);
+        let silent = OtherEeg::new(&s, Silence);
         let mut out = [5.0; 2];
         silent.read_eeg(3, &mut out).unwrap();
         assert_eq!(out, [0.0; 2]);
         assert_eq!(silent.candidate_key(4, 0), s.candidate_key(4, 0));
+        s.embeddings
+            .insert(("any".into(), s.keys[4][0]), vec![1.5, 2.5]);
+        let silent = OtherEeg::new(&s, Silence);
+        let vector = silent.embedding("any", 4, 0).unwrap();
+        assert_eq!(
+            vector,
+            Some(vec![1.5, 2.5]),
+            "a kept vector is not made again"
+        );
     }
 }

@@ -85,7 +85,7 @@ impl Sound {
         dir: &Path,
     ) -> Result<Option<Self>> {
         let needed = match cfg.model {
-            ModelKind::MindmixAv | ModelKind::MindmixReal => true,
+            model if model.listens() => true,
             // Of which it wants the width of its projection alone.
             ModelKind::MindmixPrototype => cfg.init.is_some(),
             _ => false,
