@@ -215,7 +215,7 @@ pub(crate) enum SqlFormat {
 /// `mmpipe split`
 #[derive(Debug, Args)]
 pub(crate) struct SplitArgs {
-    /// within-subject (leaky), between-trial or cross-subject
+    /// within-subject (leaky), between-trial, content-disjoint or cross-subject
     #[arg(long, value_name = "PROTOCOL")]
     pub(crate) protocol: String,
     /// Data set to split
@@ -224,7 +224,8 @@ pub(crate) struct SplitArgs {
     /// Name of the split [default: from data set, protocol, folds and seed]
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
-    /// Number of folds [default: 5, or the number of subjects where they are fewer]
+    /// Number of folds [default: 5, or the number of subjects or contents kept apart where they are
+    /// fewer]
     #[arg(long, value_name = "N")]
     pub(crate) folds: Option<usize>,
     /// Preprocessing recipe of the epochs [default: the only one there is]

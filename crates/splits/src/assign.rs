@@ -1,6 +1,6 @@
 //! Assigning epochs to folds and roles.
 //!
-//! Every protocol does the same three steps: order its units (windows, trials or subjects) by a
+//! Every protocol does the same three steps: order its units (windows, trials, contents or subjects) by a
 //! hash of their key and the seed, deal them into test folds so that labels and subjects spread
 //! evenly, and draw each fold's validation part from what is left. Nothing depends on the order
 //! of the rows. In every fold each labelled epoch has exactly one role, and over the folds each
@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::row::lot;
 use crate::{Assignment, Error, Protocol, Result, Role, Row};
 
+mod content;
 mod units;
 mod windows;
 
@@ -33,10 +34,7 @@ pub fn assign(
     if !(2..=10_000).contains(&folds) {
         return Err(Error::Folds { found: folds });
     }
-    let mut labelled: Vec<(&Row, i32)> = rows
-        .iter()
-        .filter_map(|row| row.label.map(|label| (row, label)))
-        .collect();
+    let mut labelled = labelled(rows);
     labelled.sort_by_key(|(row, _)| row.epoch_id);
     if let Some(pair) = labelled
         .windows(2)
@@ -64,6 +62,22 @@ pub fn assign(
             });
             units::deal(&units, protocol, folds, seed)?
         }
+        Protocol::ContentDisjoint => {
+            let groups = content::groups(&labelled)?;
+            let units = units::collect(&labelled, "content", seed, |row| {
+                let trial = row.trial_key();
+                (groups.get(&trial).copied().unwrap_or(trial), ("", ""))
+            });
+            if units.len() < folds.max(3) {
+                return Err(Error::TooFewContents {
+                    needed: folds.max(3),
+                    found: units.len(),
+                    trials: groups.len(),
+                    folds,
+                });
+            }
+            units::deal(&units, protocol, folds, seed)?
+        }
         Protocol::CrossSubject => {
             let units = units::collect(&labelled, "subject", seed, |row| {
                 (
@@ -76,6 +90,30 @@ pub fn assign(
     };
     out.sort_unstable();
     Ok(out)
+}
+
+/// Rows that have a label, with it.
+fn labelled(rows: &[Row]) -> Vec<(&Row, i32)> {
+    rows.iter()
+        .filter_map(|row| row.label.map(|label| (row, label)))
+        .collect()
+}
+
+/// How many units the labelled rows make for a protocol that may have few: subjects, or groups of
+/// trials that share no content. `None` for the others, and where there is no content.
+pub(crate) fn few_units(rows: &[Row], protocol: Protocol) -> Option<usize> {
+    let rows = labelled(rows);
+    match protocol {
+        Protocol::WithinSubject | Protocol::BetweenTrial => None,
+        Protocol::ContentDisjoint => {
+            let groups = content::groups(&rows).ok()?;
+            Some(groups.values().collect::<BTreeSet<_>>().len())
+        }
+        Protocol::CrossSubject => {
+            let subjects: BTreeSet<_> = rows.iter().map(|(row, _)| row.subject_key()).collect();
+            Some(subjects.len())
+        }
+    }
 }
 
 /// Number of units to validate on: the share of all, at least one.

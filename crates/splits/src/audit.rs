@@ -143,7 +143,15 @@ pub fn audit(rows: &[Row], assignments: &[Assignment], protocol: Protocol) -> Au
     let alone = alone::mean(folds.iter().map(|f| &f.alone));
     let purity = alone::purity(&used);
     let broken = broken(protocol, &findings, &folds);
-    let notes = notes(&findings, &folds, &alone, &purity);
+    let mut notes = notes(&findings, &folds, &alone, &purity);
+    let silent = used.iter().filter(|row| row.content_key().is_none());
+    let silent = silent.filter(|row| row.stimuli.is_empty()).count();
+    if protocol == Protocol::ContentDisjoint && silent > 0 {
+        notes.push(format!(
+            "{silent} of {} epochs name neither content nor sound; of them only the trials are kept apart.",
+            used.len()
+        ));
+    }
     let classes = rows
         .iter()
         .filter_map(|row| Some((row.label?, row.label_name.clone()?)))
@@ -262,6 +270,11 @@ fn broken(protocol: Protocol, findings: &Findings, folds: &[FoldAudit]) -> Vec<S
                 }
             }
         }
+    }
+    // What nobody named cannot have been kept apart.
+    let named = |p: &PairAudit| p.shared_content.is_some() || p.shared_stimuli.is_some();
+    if protocol == Protocol::ContentDisjoint && !folds.iter().flat_map(|f| &f.pairs).any(named) {
+        broken.push("no epoch names content or sound".to_owned());
     }
     broken
 }

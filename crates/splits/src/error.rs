@@ -12,7 +12,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// A protocol name that does not exist.
-    #[error("unknown protocol {found:?}; expected within-subject, between-trial or cross-subject")]
+    #[error(
+        "unknown protocol {found:?}; expected within-subject, between-trial, content-disjoint or cross-subject"
+    )]
     Protocol {
         /// The name given.
         found: String,
@@ -66,6 +68,29 @@ pub enum Error {
         needed: usize,
         /// Units found.
         found: usize,
+        /// Folds asked for.
+        folds: usize,
+    },
+    /// Content was to be kept apart, and the data set names none.
+    #[error(
+        "content-disjoint needs content or sounds to keep apart, and none of {epochs} labelled epochs names any; use between-trial or cross-subject"
+    )]
+    NoContent {
+        /// Labelled epochs.
+        epochs: usize,
+    },
+    /// Content and sounds link the trials into too few groups.
+    #[error(
+        "content-disjoint with {folds} folds needs at least {needed} groups of trials that share no content and no sound, found {found} among {trials} trials; {}",
+        match found { 0..=2 => "use between-trial or cross-subject, and read what the audit says of content", _ => "ask for fewer folds" }
+    )]
+    TooFewContents {
+        /// Groups needed.
+        needed: usize,
+        /// Groups found.
+        found: usize,
+        /// Trials that they hold.
+        trials: usize,
         /// Folds asked for.
         folds: usize,
     },

@@ -1,4 +1,4 @@
-//! The three ways of keeping training and test apart, and what each one promises.
+//! The ways of keeping training and test apart, and what each one promises.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,19 +16,28 @@ pub enum Protocol {
     WithinSubject,
     /// Whole trials stay together.
     BetweenTrial,
+    /// Trials that share a story, piece, clip or sound stay together, whoever heard it, and with them
+    /// all that is linked to them: two talkers at once link their stories.
+    ContentDisjoint,
     /// Whole subjects stay together; as many folds as subjects is leave-one-subject-out.
     CrossSubject,
 }
 
 impl Protocol {
-    /// All protocols, the strictest last.
-    pub const ALL: [Self; 3] = [Self::WithinSubject, Self::BetweenTrial, Self::CrossSubject];
+    /// All protocols. The last two promise more than whole trials, each another thing.
+    pub const ALL: [Self; 4] = [
+        Self::WithinSubject,
+        Self::BetweenTrial,
+        Self::ContentDisjoint,
+        Self::CrossSubject,
+    ];
 
     /// Name as the command line and the tables have it.
     pub fn name(self) -> &'static str {
         match self {
             Self::WithinSubject => "within-subject",
             Self::BetweenTrial => "between-trial",
+            Self::ContentDisjoint => "content-disjoint",
             Self::CrossSubject => "cross-subject",
         }
     }
@@ -45,6 +54,9 @@ impl Protocol {
                 "no epoch and no sample is on two sides; neighbouring windows of one trial may be"
             }
             Self::BetweenTrial => "no trial, and so no epoch and no sample, is on two sides",
+            Self::ContentDisjoint => {
+                "no content, no sound and no trial, and so no epoch and no sample, is on two sides"
+            }
             Self::CrossSubject => {
                 "no subject, and so no recording, trial, epoch or sample, is on two sides"
             }

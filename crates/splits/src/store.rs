@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use mmpipe_lake::Lake;
 use serde::{Deserialize, Serialize};
 
+use crate::assign::few_units;
 use crate::{Assignment, Audit, Error, Protocol, Result, Role, assign, audit};
 
 mod proof;
@@ -32,7 +33,8 @@ pub struct SplitRequest {
     pub protocol: Protocol,
     /// Name; `None` makes one, see [`default_name`].
     pub name: Option<String>,
-    /// Folds; `None` is [`DEFAULT_FOLDS`], or the number of subjects where `cross-subject` has fewer.
+    /// Folds; `None` is [`DEFAULT_FOLDS`], or the number of subjects or contents where the protocol
+    /// keeps those apart and there are fewer.
     pub folds: Option<usize>,
     /// Seed.
     pub seed: u64,
@@ -186,16 +188,8 @@ pub async fn create(lake: &Lake, request: &SplitRequest) -> Result<(Split, Audit
     let rows = read::rows_of(lake, &source).await?;
     let protocol = request.protocol;
     let folds = request.folds.unwrap_or_else(|| {
-        let labelled = rows.iter().filter(|row| row.label.is_some());
-        let subjects = labelled
-            .map(|row| row.subject.as_str())
-            .collect::<BTreeSet<_>>()
-            .len();
-        if protocol == Protocol::CrossSubject && subjects >= 3 {
-            subjects.min(DEFAULT_FOLDS)
-        } else {
-            DEFAULT_FOLDS
-        }
+        let units = few_units(&rows, protocol).filter(|units| *units >= 3);
+        units.map_or(DEFAULT_FOLDS, |units| units.min(DEFAULT_FOLDS))
     });
     let name = match &request.name {
         Some(name) => name.clone(),

@@ -62,7 +62,12 @@ proptest! {
                 prop_assert_eq!(assignments.len(), labelled * folds);
                 prop_assert!(audit.notes.iter().any(|n| n.contains("no label")) == (labelled < rows.len()));
             }
-            Err(Error::TooFewUnits { needed, found, .. }) => prop_assert!(found < needed),
+            Err(Error::TooFewUnits { needed, found, .. } | Error::TooFewContents { needed, found, .. }) => {
+                prop_assert!(found < needed);
+            }
+            Err(Error::NoContent { .. }) => {
+                prop_assert!(rows.iter().all(|r| r.label.is_none() || r.content_id.is_none()));
+            }
             Err(Error::EmptyPart { units, .. }) => prop_assert!(units < 10 * folds),
             Err(Error::OneClass { .. } | Error::Unlabelled { .. }) => {
                 let classes: BTreeSet<_> = rows.iter().filter_map(|r| r.label).collect();
@@ -238,9 +243,115 @@ fn labels_that_belong_to_subjects_are_spread_over_folds() {
     }
 }
 
+/// `listeners` hear the same `stories`, each story one trial with its own two talkers.
+fn stories(listeners: usize, stories: usize) -> Vec<Row> {
+    let mut rows = corpus(listeners, stories, 3);
+    for row in &mut rows {
+        let story = format!("story{}", row.trial);
+        row.stimuli = vec![format!("{story}-a"), format!("{story}-b")];
+        row.content_id = Some(story);
+        // Who was attended differs between listeners.
+        row.label = Some((row.trial + i32::from(row.subject.ends_with('1'))) % 2);
+    }
+    rows
+}
+
+#[test]
+fn content_heard_by_many_is_on_one_side() {
+    let rows = stories(4, 10);
+    let between = assign(&rows, Protocol::BetweenTrial, 5, 2).unwrap();
+    let seen = audit(&rows, &between, Protocol::ContentDisjoint);
+    assert!(!seen.holds);
+    assert!(seen.broken.iter().any(|b| b.ends_with("shared content")));
+    assert!(seen.broken.iter().any(|b| b.ends_with("shared sounds")));
+
+    let assignments = assign(&rows, Protocol::ContentDisjoint, 5, 2).unwrap();
+    let audit = audit(&rows, &assignments, Protocol::ContentDisjoint);
+    assert!(audit.holds, "{:?}", audit.broken);
+    assert_eq!(audit.alone.content.unwrap().seen_share, 0.0);
+    for fold in &audit.folds {
+        // Two stories of three windows, heard by four.
+        assert_eq!(fold.roles[&Role::Test].epochs, 24);
+        assert_eq!(fold.roles[&Role::Test].subjects, 4);
+        assert!(fold.pairs.iter().all(|p| p.shared_content == Some(0)));
+        assert!(fold.pairs.iter().all(|p| p.shared_stimuli == Some(0)));
+    }
+}
+
+#[test]
+fn sounds_that_play_together_link_their_stories() {
+    // A ring of talkers: each story's second talker is the next one's first.
+    let mut rows = stories(2, 9);
+    for row in &mut rows {
+        let ring = row.trial / 3;
+        row.stimuli = vec![
+            format!("{ring}-{}", row.trial % 3),
+            format!("{ring}-{}", (row.trial + 1) % 3),
+        ];
+    }
+    let assignments = assign(&rows, Protocol::ContentDisjoint, 3, 0).unwrap();
+    let found = audit(&rows, &assignments, Protocol::ContentDisjoint);
+    assert!(found.holds, "{:?}", found.broken);
+    for fold in &found.folds {
+        assert_eq!(fold.roles[&Role::Test].trials, 6, "a ring, heard by two");
+    }
+    let error = assign(&rows, Protocol::ContentDisjoint, 4, 0).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "content-disjoint with 4 folds needs at least 4 groups of trials that share no content and no sound, found 3 among 18 trials; ask for fewer folds"
+    );
+    // One sound under everything: nothing can be kept apart.
+    for row in &mut rows {
+        row.stimuli.push("beep".into());
+    }
+    let error = assign(&rows, Protocol::ContentDisjoint, 3, 0).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("found 1 among 18 trials; use between-trial"),
+        "{error}"
+    );
+}
+
+#[test]
+fn content_that_nobody_names_is_not_kept_apart() {
+    let rows = corpus(3, 6, 4);
+    let error = assign(&rows, Protocol::ContentDisjoint, 3, 0).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("none of 72 labelled epochs names any"),
+        "{error}"
+    );
+    // Nor does another protocol's table pass for it.
+    let trials = assign(&rows, Protocol::BetweenTrial, 3, 0).unwrap();
+    let found = audit(&rows, &trials, Protocol::ContentDisjoint);
+    assert!(
+        found
+            .broken
+            .iter()
+            .any(|b| b.ends_with("no epoch names content or sound"))
+    );
+    // Where some name none, their trials are kept apart and a note says so.
+    let mut some = stories(3, 9);
+    for row in some.iter_mut().filter(|row| row.trial == 4) {
+        row.content_id = None;
+        row.stimuli.clear();
+    }
+    let assignments = assign(&some, Protocol::ContentDisjoint, 3, 0).unwrap();
+    let found = audit(&some, &assignments, Protocol::ContentDisjoint);
+    assert!(found.holds, "{:?}", found.broken);
+    let said = "9 of 81 epochs name neither content nor sound";
+    assert!(
+        found.notes.iter().any(|n| n.starts_with(said)),
+        "{:?}",
+        found.notes
+    );
+}
+
 #[test]
 fn the_seed_decides() {
-    let rows = corpus(5, 6, 5);
+    let rows = stories(5, 6);
     for protocol in Protocol::ALL {
         let first = assign(&rows, protocol, 3, 0).unwrap();
         assert_eq!(first, assign(&rows, protocol, 3, 0).unwrap());

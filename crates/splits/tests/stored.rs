@@ -84,7 +84,10 @@ async fn a_split_is_made_stored_and_read_back() {
     for row in &mut corpus {
         row.session = Some("1".into());
         row.content_id = (row.trial != 2).then(|| format!("story'{}", row.trial % 3));
-        row.stimuli = vec![format!("a{}.wav", row.trial), "noise.wav".into()];
+        row.stimuli = vec![
+            format!("a{}.wav", row.trial),
+            format!("noise{}.wav", row.trial % 3),
+        ];
         let heard = |sound: &String| Heard {
             sound: sound.clone(),
             role: "heard".into(),
@@ -125,6 +128,7 @@ async fn a_split_is_made_stored_and_read_back() {
     }
     let names = [
         "demo-between-trial-f3-s0",
+        "demo-content-disjoint-f3-s0",
         "demo-cross-subject-f3-s0",
         "demo-within-subject-f3-s0",
     ];
@@ -136,7 +140,7 @@ async fn a_split_is_made_stored_and_read_back() {
     let n = cast(batches[0].column(0), &DataType::UInt64).unwrap();
     assert_eq!(
         n.as_primitive::<UInt64Type>().value(0),
-        3 * 3 * (corpus.len() as u64 - 1)
+        names.len() as u64 * 3 * (corpus.len() as u64 - 1)
     );
 }
 
@@ -357,14 +361,24 @@ async fn names_and_data_sets_that_are_not_there() {
 }
 
 #[tokio::test]
-async fn folds_not_asked_for_are_five_or_as_many_as_subjects() {
-    let (_folder, lake) = lake_of(&corpus(4, 6, 4));
+async fn folds_not_asked_for_are_five_or_as_many_as_subjects_or_contents() {
+    let mut rows = corpus(4, 6, 4);
+    for row in &mut rows {
+        row.content_id = Some(format!("story{}", row.trial / 2));
+    }
+    let (_folder, lake) = lake_of(&rows);
     let mut wanted = request(Protocol::CrossSubject);
     wanted.folds = None;
     let (split, _) = create(&lake, &wanted).await.unwrap();
     assert_eq!(
         (split.name.as_str(), split.folds),
         ("demo-cross-subject-f4-s0", 4)
+    );
+    wanted.protocol = Protocol::ContentDisjoint;
+    let (split, audit) = create(&lake, &wanted).await.unwrap();
+    assert_eq!(
+        (split.name.as_str(), split.folds, audit.holds),
+        ("demo-content-disjoint-f3-s0", 3, true)
     );
     wanted.protocol = Protocol::BetweenTrial;
     let (split, _) = create(&lake, &wanted).await.unwrap();

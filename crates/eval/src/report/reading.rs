@@ -164,6 +164,7 @@ pub(super) fn comparisons(runs: &[RunSummary]) -> Vec<String> {
 fn apart(protocol: &str) -> &'static str {
     match protocol {
         "between-trial" => "trials are kept apart",
+        "content-disjoint" => "stories and sounds are kept apart",
         "cross-subject" => "subjects are kept apart",
         _ => "the sides are kept apart",
     }

@@ -68,6 +68,14 @@ impl PairAudit {
                 "adjacent epochs",
                 "shared trials",
             ],
+            Protocol::ContentDisjoint => &[
+                "shared epochs",
+                "overlapping seconds",
+                "adjacent epochs",
+                "shared trials",
+                "shared sounds",
+                "shared content",
+            ],
             Protocol::CrossSubject => &[
                 "shared epochs",
                 "overlapping seconds",
