@@ -117,4 +117,22 @@ fn repetitions_and_what_reached_the_ears_fold_into_the_dry_sound_of_the_part() {
          FROM (SELECT content_id, unnest(stimuli) AS s FROM eeg) GROUP BY 1)",
     );
     assert_eq!(found, [json!({ "contents": 1 })]);
+
+    // A split that keeps the four stories apart, whoever heard them and however often.
+    let split = scratch.json(&[
+        "split",
+        "--protocol",
+        "content-disjoint",
+        "--dataset",
+        "KUL",
+    ]);
+    assert_eq!(split["split"], "kul-content-disjoint-f4-s0");
+    assert_eq!(split["audit"]["holds"], true, "{split:#}");
+    let found = scratch.sql(
+        "SELECT fold, count(DISTINCT content_id) AS contents, count(DISTINCT trial) AS trials \
+         FROM splits s JOIN eeg e ON s.epoch_id = e.epoch_id AND s.subject = e.subject \
+         WHERE role = 'test' GROUP BY 1 ORDER BY 1",
+    );
+    let fold = |fold: i32| json!({ "fold": fold, "contents": 1, "trials": 5 });
+    assert_eq!(found, [fold(0), fold(1), fold(2), fold(3)]);
 }
