@@ -12,6 +12,8 @@ below has PyTorch's fastest eager form: `scaled_dot_product_attention` and AdamW
 the published code's own attention (matmul, softmax, matmul) and AdamW as it comes. Each side of
 a round is a process of its own, which alternate; the medians count, and the highest resident set
 of the training steps. `--curve` prints how long a step takes from 8 to 255 channels of 2 s at batch 8.
+`--products` prints how long PyTorch's matrix products alone need for the linear maps of a step: no
+implementation on the same processor and library is faster, however little the rest of a step costs.
 """
 
 import argparse
@@ -111,6 +113,27 @@ def twin(form, batch, channels, patches, steps):
     print(json.dumps({"step": step, "peak_mib": round(peak), "forward": forward, "torch": torch.__version__}))
 
 
+def products(threads):
+    """Seconds of the linear maps' products of a step of each case, by `torch.matmul` (best of five)."""
+    import torch
+
+    torch.set_num_threads(threads)
+    for batch, channels, patches, _ in CASES:
+        rows, total, flops = batch * (channels * patches + 1), 0.0, 0.0
+        for n_in, n_out in ((WIDTH, 3 * WIDTH), (WIDTH, WIDTH), (WIDTH, HIDDEN), (HIDDEN, WIDTH)):
+            x, w, g = torch.randn(rows, n_in), torch.randn(n_in, n_out), torch.randn(rows, n_out)
+            # Forward, gradient of the input, gradient of the weight.
+            for a, b in ((x, w), (g, w.t()), (x.t(), g)):
+                times = []
+                for _ in range(6):
+                    start = time.perf_counter()
+                    torch.matmul(a, b)
+                    times.append(time.perf_counter() - start)
+                total += DEPTH * min(times[1:])
+                flops += DEPTH * 2 * rows * n_in * n_out
+        print(f"batch {batch}, {channels * patches} tokens: products {total:.2f} s, {flops / total / 1e9:.0f} GFLOP/s")
+
+
 def sides(example, threads):
     variables = ("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
     # As the binary sets it.
@@ -131,7 +154,10 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--example", default=EXAMPLE)
     parser.add_argument("--curve", action="store_true")
+    parser.add_argument("--products", action="store_true")
     args = parser.parse_args()
+    if args.products:
+        return products(args.threads)
     runs = sides(args.example, args.threads)
     median = lambda found, what: statistics.median(s for f in found for s in f[what])
     if args.curve:
