@@ -54,13 +54,22 @@ pub fn assign(
             epochs: labelled.len(),
         });
     }
+    let few = |what| {
+        move |needed, found| Error::TooFewUnits {
+            protocol,
+            what,
+            needed,
+            found,
+            folds,
+        }
+    };
     let mut out = match protocol {
         Protocol::WithinSubject => windows::deal(&labelled, folds, seed)?,
         Protocol::BetweenTrial => {
             let units = units::collect(&labelled, "trial", seed, |row| {
                 (row.trial_key(), row.subject_key())
             });
-            units::deal(&units, protocol, folds, seed)?
+            units::deal(&units, protocol, folds, seed, few("trial"))?
         }
         Protocol::ContentDisjoint => {
             let groups = content::groups(&labelled)?;
@@ -68,15 +77,13 @@ pub fn assign(
                 let trial = row.trial_key();
                 (groups.get(&trial).copied().unwrap_or(trial), ("", ""))
             });
-            if units.len() < folds.max(3) {
-                return Err(Error::TooFewContents {
-                    needed: folds.max(3),
-                    found: units.len(),
-                    trials: groups.len(),
-                    folds,
-                });
-            }
-            units::deal(&units, protocol, folds, seed)?
+            let few = |needed, found| Error::TooFewContents {
+                needed,
+                found,
+                trials: groups.len(),
+                folds,
+            };
+            units::deal(&units, protocol, folds, seed, few)?
         }
         Protocol::CrossSubject => {
             let units = units::collect(&labelled, "subject", seed, |row| {
@@ -85,7 +92,7 @@ pub fn assign(
                     ("", ""),
                 )
             });
-            units::deal(&units, protocol, folds, seed)?
+            units::deal(&units, protocol, folds, seed, few("subject"))?
         }
     };
     out.sort_unstable();

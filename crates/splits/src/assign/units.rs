@@ -55,28 +55,19 @@ pub(super) fn collect<'a>(
     units
 }
 
-/// Deals units into test folds and draws validation units.
+/// Deals units into test folds and draws validation units. `few` is the error of fewer units than needed,
+/// from the number needed and the number found.
 pub(super) fn deal(
     units: &[Unit<'_>],
     protocol: Protocol,
     folds: usize,
     seed: u64,
+    few: impl FnOnce(usize, usize) -> Error,
 ) -> Result<Vec<Assignment>> {
-    let what = if protocol == Protocol::CrossSubject {
-        "subject"
-    } else {
-        "trial"
-    };
     // One to test, one to validate, one to train.
     let needed = folds.max(3);
     if units.len() < needed {
-        return Err(Error::TooFewUnits {
-            protocol,
-            what,
-            needed,
-            found: units.len(),
-            folds,
-        });
+        return Err(few(needed, units.len()));
     }
     let tested = test_folds(units, folds, seed);
     let mut out = Vec::new();
