@@ -8,7 +8,6 @@ mod cli;
 mod commands;
 mod config;
 mod context;
-mod memory;
 mod progress;
 mod render;
 mod runs;
@@ -22,7 +21,7 @@ use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    memory::keep();
+    mmpipe_memory::keep();
     let cli = cli::Cli::parse();
     logs(&cli.global);
     match commands::run(cli) {

@@ -22,8 +22,8 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::audio_store::{AudioStore, Shard};
 use crate::lake::path_value;
-use crate::layout::ShardWriter;
 use crate::page::{SampleColumn, key_columns};
+use crate::shard::ShardWriter;
 use crate::{Error, Result, commit, schema};
 
 /// The table.

@@ -190,7 +190,7 @@ pub async fn ingest(
     let mut earlier = Earlier::load(lake, &scan.dataset, &recipe.name)?;
     earlier.sweep(lake)?;
     // Beside the sounds, where there is a thread for it: these files are long and one by one.
-    let hashes = hashes::of_files(&raw, hashes::with_parts(&plan.works));
+    let hashes = hashes::of_files(&raw, hashes::with_parts(&plan.works), threads);
     let stored = pairing::store(&job, &scan, &mut plan, &mut earlier, &mut report);
     let hashes = if threads > 1 {
         let (hashes, stored) = futures::join!(hashes, stored);
@@ -410,17 +410,8 @@ async fn run(
         .iter()
         .map(|w| (w.path.as_str(), w.trials.len()))
         .collect();
-    // Largest first, so that the last thread to finish has little left; but before them those
-    // that lie inflated in memory since the scan.
-    let mut open = hashes::with_parts(to_do);
-    open.retain(|file| mmpipe_formats::tree::is_shared(&raw.join(file)));
-    let mut order: Vec<usize> = (0..to_do.len()).collect();
-    order.sort_by_key(|&i| {
-        let work = to_do.get(i);
-        let open = work.is_some_and(|w| open.contains(w.raw_file()));
-        (!open, std::cmp::Reverse(work.map_or(0, |w| w.bytes)))
-    });
-    let mut done = stream::iter(order)
+    let is_open = |file: &str| mmpipe_formats::tree::is_shared(&raw.join(file));
+    let mut done = stream::iter(work::order(to_do, threads, is_open))
         .map(|partition| {
             let work = to_do.get(partition).cloned();
             let (physical, permits) = (physical.clone(), permits.clone());

@@ -8,8 +8,8 @@ use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::prelude::SessionContext;
 
-use crate::layout::ShardWriter;
 use crate::schema::{self, Table};
+use crate::shard::ShardWriter;
 use crate::{Error, Result, commit, session};
 
 /// Version of the folder layout, in `mmpipe-lake.json`.

@@ -4,13 +4,11 @@
 //! so that the offset index leads a random reader to exactly one row. All other columns: zstd,
 //! dictionary and statistics, in pages of usual size. Row groups are cut by bytes because a
 //! row of `eeg` is about 100 kB.
+//!
+//! Owns the settings. Does not own the writing (`crate::shard`, `crate::waveforms`) or the reading
+//! (`crate::page`).
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
-
-use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, SchemaRef};
-use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -18,9 +16,7 @@ use parquet::schema::types::ColumnPath;
 
 pub use crate::page::SampleColumn;
 
-use crate::commit::Pending;
 use crate::schema::Table;
-use crate::{Error, Result};
 
 /// Bytes at which a row group ends.
 pub const ROW_GROUP_BYTES: usize = 64 << 20;
@@ -73,62 +69,4 @@ pub(crate) fn leaf_path(field: &Field) -> ColumnPath {
         kind = item.data_type();
     }
     ColumnPath::new(parts)
-}
-
-/// Writes one Parquet file of a table, invisible until it is finished.
-pub(crate) struct ShardWriter {
-    pending: Pending,
-    writer: ArrowWriter<Counted>,
-    path: PathBuf,
-}
-
-type Counted = std::io::BufWriter<std::fs::File>;
-
-impl ShardWriter {
-    /// Starts a file at `path`; `levels` as in [`properties`].
-    pub(crate) fn create(
-        path: &Path,
-        table: &Table,
-        schema: SchemaRef,
-        levels: usize,
-        notes: Vec<KeyValue>,
-    ) -> Result<Self> {
-        let (pending, file) = Pending::create(path)?;
-        let properties = properties(table, &schema, levels, notes);
-        let writer = ArrowWriter::try_new(file, schema, Some(properties))?;
-        Ok(ShardWriter {
-            pending,
-            writer,
-            path: path.to_path_buf(),
-        })
-    }
-
-    /// Adds rows.
-    pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        self.writer.write(batch).map_err(|e| explain(&self.path, e))
-    }
-
-    /// Writes the footer, syncs and gives the file its name.
-    pub(crate) fn commit(self) -> Result<PathBuf> {
-        let mut file = self
-            .writer
-            .into_inner()
-            .map_err(|e| explain(&self.path, e))?;
-        file.flush().map_err(Error::io("write", &self.path))?;
-        self.pending.commit(file)
-    }
-}
-
-/// A full disk reaches us wrapped in a Parquet error without a path.
-fn explain(path: &Path, e: parquet::errors::ParquetError) -> Error {
-    match e {
-        parquet::errors::ParquetError::External(e) => match e.downcast::<std::io::Error>() {
-            Ok(io) => Error::io("write", path)(*io),
-            Err(other) => Error::Parquet(parquet::errors::ParquetError::External(other)),
-        },
-        e => Error::Layout {
-            path: path.to_path_buf(),
-            message: format!("cannot write: {e}"),
-        },
-    }
 }

@@ -19,7 +19,9 @@ mod mapped;
 mod page;
 pub mod schema;
 mod session;
+mod shard;
 mod view;
+mod waveforms;
 
 pub use audio_store::AudioStore;
 pub use commit::write_bytes as write_file;

@@ -10,11 +10,8 @@ use mmpipe_models::{Mode, Params};
 
 type Failure = Box<dyn std::error::Error>;
 
-/// As in the binary.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> Result<(), Failure> {
+    mmpipe_memory::keep();
     let args: Vec<usize> = std::env::args()
         .skip(1)
         .map(|a| a.parse())

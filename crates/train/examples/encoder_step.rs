@@ -11,10 +11,6 @@ use mmpipe_models::encoder::{Classifier, ClassifierConfig, Size};
 use mmpipe_models::{Batch, Mode, Model, Params};
 use mmpipe_train::{AdamW, StepConfig};
 
-/// As in the binary.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 type Failure = Box<dyn std::error::Error>;
 
 /// The peak of memory so far, MiB.
@@ -26,6 +22,7 @@ fn peak() -> Option<f64> {
 }
 
 fn main() -> Result<(), Failure> {
+    mmpipe_memory::keep();
     let args: Vec<usize> = std::env::args()
         .skip(1)
         .map(|a| a.parse())

@@ -19,10 +19,6 @@ use clap::{Args, Parser, Subcommand};
 use mmpipe_train::{DeviceChoice, Place, Precision};
 use serde_json::{Value, json};
 
-/// As in `mmpipe`.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// mmpipe's networks on a device: is it right there, and how fast
 #[derive(Debug, Parser)]
 #[command(version)]
@@ -92,6 +88,7 @@ fn name_of(precision: Precision) -> &'static str {
 }
 
 fn main() -> ExitCode {
+    mmpipe_memory::keep();
     match run(&Cli::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,

@@ -137,6 +137,9 @@ pub(super) fn split(files: Vec<File>, manifest: &Manifest, filter: &Filter) -> (
     let split: Vec<(Vec<File>, Early)> = files
         .into_par_iter()
         .map(|file| {
+            // Until all is read; without it, what other threads open would close it. What keeps it
+            // from being opened is said where its parts are looked for.
+            let _open = holds_parts(&file, manifest).then(|| share(&file.full));
             let files = split_one(file, manifest, filter);
             let early = match files.as_slice() {
                 [_] => Early::default(),
@@ -151,6 +154,14 @@ pub(super) fn split(files: Vec<File>, manifest: &Manifest, filter: &Filter) -> (
         all.1.extend(early);
     }
     all
+}
+
+/// Whether a file is opened for what is in it.
+fn holds_parts(file: &File, manifest: &Manifest) -> bool {
+    let holds = |r: &PartRule| r.each.is_some() && r.pattern.is_match(&file.path);
+    file.kind == Some(FileKind::Signal)
+        && file.status == Status::Ok
+        && manifest.parts.iter().any(holds)
 }
 
 fn split_one(mut file: File, manifest: &Manifest, filter: &Filter) -> Vec<File> {

@@ -2,7 +2,7 @@
 //! recordings in one variable is inflated once, not twenty times.
 //!
 //! Owns which files are kept open, and for how long: until the last [`Hold`] is dropped, or the
-//! program ends. A file that was replaced since (another size, time or inode) is opened anew.
+//! program ends. One in use is never closed for another: it would be inflated anew. A file that was replaced since (another size, time or inode) is opened anew.
 
 use std::collections::VecDeque;
 use std::fs::Metadata;
@@ -59,6 +59,22 @@ struct Files {
     holds: usize,
 }
 
+impl Files {
+    /// Takes out what is to be closed so that no more than `most` are kept: the oldest that nobody
+    /// uses.
+    fn unused(&mut self, most: usize) -> Vec<Kept> {
+        let mut closed = Vec::new();
+        while self.kept.len() > most {
+            let unused = |kept: &Kept| Arc::strong_count(&kept.tree) == 1;
+            let Some(at) = self.kept.iter().position(unused) else {
+                break;
+            };
+            closed.extend(self.kept.remove(at));
+        }
+        closed
+    }
+}
+
 static FILES: Mutex<Files> = Mutex::new(Files {
     kept: VecDeque::new(),
     holds: 0,
@@ -102,8 +118,8 @@ impl Drop for Hold {
 }
 
 /// Opens a file of named arrays, or takes the one that is open already, however its path is
-/// spelt; the tree has the canonical one. The last few files stay open until the last [`Hold`] is
-/// dropped.
+/// spelt; the tree has the canonical one. The last few files, and those in use, stay open until
+/// the last [`Hold`] is dropped.
 ///
 /// # Errors
 /// [`crate::Error::Tree`].
@@ -130,8 +146,7 @@ pub fn share(path: &Path) -> Result<Arc<dyn Tree>> {
         stamp,
         tree: tree.clone(),
     });
-    let more = files.kept.len().saturating_sub(kept());
-    let closed: Vec<Kept> = files.kept.drain(..more).collect();
+    let closed = files.unused(kept());
     drop(files);
     drop(closed);
     Ok(tree)
@@ -158,6 +173,33 @@ fn taken(stamp: &Stamp, path: &Path) -> Option<Arc<dyn Tree>> {
 mod tests {
     use super::*;
     use mmpipe_trees::write::write_npy;
+
+    #[test]
+    fn what_is_in_use_stays_and_the_oldest_of_the_others_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut files = Files {
+            kept: VecDeque::new(),
+            holds: 0,
+        };
+        for name in ["a", "b", "c", "d"] {
+            let path = folder.path().join(format!("{name}.npy"));
+            write_npy(&path, &[1], &vec![0.0].into()).unwrap();
+            let stamp = Stamp::of(&std::fs::metadata(&path).unwrap());
+            let tree = Arc::from(arrays(&path).unwrap());
+            files.kept.push_back(Kept { path, stamp, tree });
+        }
+        let used = [files.kept[0].tree.clone(), files.kept[2].tree.clone()];
+        let names = |kept: &mut dyn Iterator<Item = &Kept>| -> String {
+            kept.map(|k| k.path.file_stem().unwrap().to_str().unwrap())
+                .collect()
+        };
+        assert_eq!(names(&mut files.unused(3).iter()), "b");
+        assert_eq!(names(&mut files.kept.iter()), "acd");
+        assert_eq!(names(&mut files.unused(1).iter()), "d");
+        assert_eq!(names(&mut files.kept.iter()), "ac");
+        drop(used);
+        assert_eq!(names(&mut files.unused(1).iter()), "a");
+    }
 
     #[test]
     fn a_file_is_opened_once_and_anew_when_it_was_replaced() {

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use sha2::{Digest, Sha256};
 
 use super::work::Work;
@@ -53,20 +54,24 @@ pub(super) fn with_parts(works: &[Work]) -> BTreeSet<String> {
     parts.map(|w| w.raw_file().to_owned()).collect()
 }
 
-/// Hashes each file that holds several recordings once for all of them. One that cannot be read
-/// now has no hash, and is rejected when it is decoded.
+/// Hashes each file that holds several recordings once for all of them, as many at a time as there
+/// are threads. One that cannot be read now has no hash, and is rejected when it is decoded.
 pub(super) async fn of_files(
     raw: &Path,
     files: BTreeSet<String>,
+    threads: usize,
 ) -> Result<BTreeMap<String, Option<String>>> {
-    let mut hashes = BTreeMap::new();
-    for file in files {
-        let path = raw.join(&file);
-        let hash =
-            tokio::task::spawn_blocking(move || sha256(std::iter::once(path.as_path())).ok())
-                .await
-                .map_err(|e| Error::Empty(format!("a worker stopped: {e}")))?;
-        hashes.insert(file, hash);
-    }
-    Ok(hashes)
+    stream::iter(files)
+        .map(|file| {
+            let path = raw.join(&file);
+            let hash =
+                tokio::task::spawn_blocking(move || sha256(std::iter::once(path.as_path())).ok());
+            hash.map(|hash| match hash {
+                Ok(hash) => Ok((file, hash)),
+                Err(e) => Err(Error::Empty(format!("a worker stopped: {e}"))),
+            })
+        })
+        .buffered(threads)
+        .try_collect()
+        .await
 }

@@ -33,7 +33,7 @@ use tokio::sync::Semaphore;
 use super::rows::{self, RecordingRow};
 use super::{decode, work};
 use crate::lake::path_value;
-use crate::layout::ShardWriter;
+use crate::shard::ShardWriter;
 use crate::{commit, schema};
 
 /// Batches that may wait between decoding and writing.

@@ -25,7 +25,7 @@ use super::rows::{OK, REJECTED, VERSION};
 use super::stimuli::{ENVELOPE, MISSING, SOUND, StimulusRow};
 use super::streams::Sound;
 use crate::lake::path_value;
-use crate::layout::ShardWriter;
+use crate::shard::ShardWriter;
 use crate::{Error, Result, commit, schema};
 
 /// Key of a sound: unique in the lake.

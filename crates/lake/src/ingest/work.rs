@@ -2,6 +2,7 @@
 //!
 //! Encoded with prost, so that numbers arrive bit for bit; the derive stands in for a `.proto`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, BinaryArray, Int64Array, RecordBatch, StringArray};
@@ -225,6 +226,35 @@ impl Work {
     }
 }
 
+/// The order in which `threads` threads take up recordings, as places in `works`. Largest files
+/// first, so that the last thread to finish has little left, but before them those that `is_open`
+/// says are open already. Recordings of one file follow each other, and as many such files as there
+/// are threads take turns: each is inflated by one thread, for which the others would wait.
+pub(crate) fn order(works: &[Work], threads: usize, is_open: impl Fn(&str) -> bool) -> Vec<usize> {
+    let mut files: BTreeMap<(bool, &str, usize), Vec<usize>> = BTreeMap::new();
+    for (i, work) in works.iter().enumerate() {
+        let alone = work.tree.is_none();
+        let key = (alone, work.raw_file(), if alone { i } else { 0 });
+        files.entry(key).or_default().push(i);
+    }
+    let mut files: Vec<((bool, i64), Vec<usize>)> = files
+        .into_iter()
+        .map(|((alone, file, _), recordings)| {
+            let sizes = recordings.iter().filter_map(|&i| works.get(i));
+            let bytes = sizes.map(|w| w.bytes).max().unwrap_or(0);
+            ((!(!alone && is_open(file)), -bytes), recordings)
+        })
+        .collect();
+    files.sort();
+    let mut order = Vec::with_capacity(works.len());
+    for beside in files.chunks(threads.max(1)) {
+        let most = beside.iter().map(|(_, r)| r.len()).max().unwrap_or(0);
+        let turn = |k| beside.iter().filter_map(move |(_, r)| r.get(k));
+        order.extend((0..most).flat_map(turn));
+    }
+    order
+}
+
 /// Columns of the work list: readable ones beside the encoded [`Work`].
 pub(crate) fn schema() -> SchemaRef {
     Arc::new(Schema::new(vec![
@@ -266,6 +296,38 @@ pub(crate) fn decode(batch: &RecordBatch) -> Result<Vec<Work>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn recordings_of_files_take_turns() {
+        let work = |path: &str, file: Option<&str>, bytes| Work {
+            path: path.into(),
+            bytes,
+            file: file.map(str::to_owned),
+            tree: file.map(|_| String::new()),
+            ..Default::default()
+        };
+        let works = [
+            work("a#1", Some("a"), 5),
+            work("a#2", Some("a"), 5),
+            work("a#3", Some("a"), 5),
+            work("b#1", Some("b"), 7),
+            work("c#1", Some("c"), 6),
+            work("c#2", Some("c"), 6),
+            work("d", None, 9),
+            work("e", None, 4),
+        ];
+        let paths = |threads| -> String {
+            let order = order(&works, threads, |file| file == "a");
+            let mut seen = order.clone();
+            seen.sort();
+            assert_eq!(seen, (0..works.len()).collect::<Vec<_>>());
+            let paths: Vec<&str> = order.iter().map(|&i| works[i].path.as_str()).collect();
+            paths.join(" ")
+        };
+        assert_eq!(paths(1), "a#1 a#2 a#3 d b#1 c#1 c#2 e");
+        assert_eq!(paths(2), "a#1 d a#2 a#3 b#1 c#1 c#2 e");
+        assert_eq!(paths(0), paths(1));
+    }
 
     #[test]
     fn work_survives_the_list_and_hashes_what_matters() {
