@@ -7,6 +7,7 @@
 #![deny(unsafe_code)]
 
 mod audio_store;
+mod blocks;
 mod commit;
 mod embeddings;
 mod epoch_store;

@@ -22,10 +22,11 @@ use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, OffsetIndexBuilder, PageEncodingStats};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::reader::{FileReader, Length, SerializedFileReader};
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 
+use crate::blocks::Blocks;
 use crate::{Error, Result};
 
 /// A column of lists of f32, or of lists of fixed-size lists of f32.
@@ -62,7 +63,7 @@ impl Waveforms {
             field: self.field.clone(),
             described,
             shapes: BTreeMap::new(),
-            out: TrackedWrite::new(Vec::new()),
+            out: TrackedWrite::new(Blocks::default()),
             index: OffsetIndexBuilder::new(),
             rows: 0,
             levels: 0,
@@ -76,7 +77,7 @@ pub(crate) struct Chunk {
     described: ColumnDescPtr,
     /// By the number of items of a row's outer list.
     shapes: BTreeMap<usize, Levels>,
-    out: TrackedWrite<Vec<u8>>,
+    out: TrackedWrite<Blocks>,
     index: OffsetIndexBuilder,
     rows: u64,
     levels: i64,
@@ -94,10 +95,7 @@ impl Chunk {
     /// # Errors
     /// [`Error::Column`] for nulls.
     pub(crate) fn write(&mut self, column: &ArrayRef) -> Result<()> {
-        let rows = row_values(column)?;
-        let bytes: usize = rows.iter().map(|(_, values)| size_of_val(*values)).sum();
-        self.out.inner_mut().reserve(bytes + bytes / 16);
-        for (items, values) in rows {
+        for (items, values) in row_values(column)? {
             let levels = match self.shapes.entry(items) {
                 std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
                 std::collections::btree_map::Entry::Vacant(new) => {
@@ -137,8 +135,8 @@ impl Chunk {
     }
 
     /// The chunk's bytes, and what the footer says of them.
-    pub(crate) fn close(self) -> std::result::Result<(Bytes, ColumnCloseResult), ParquetError> {
-        let bytes = Bytes::from(self.out.into_inner()?);
+    pub(crate) fn close(self) -> std::result::Result<(Blocks, ColumnCloseResult), ParquetError> {
+        let bytes = self.out.into_inner()?;
         let size = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
         let pages = PageEncodingStats {
             page_type: PageType::DATA_PAGE,
@@ -155,7 +153,7 @@ impl Chunk {
             .set_data_page_offset(0)
             .build()?;
         let closed = ColumnCloseResult {
-            bytes_written: bytes.len() as u64,
+            bytes_written: size.unsigned_abs(),
             rows_written: self.rows,
             metadata,
             bloom_filter: None,

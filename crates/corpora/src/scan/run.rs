@@ -178,11 +178,11 @@ fn check_signals(
         .filter(|f| f.kind == Some(FileKind::Signal))
         .collect();
     if signals.is_empty() {
-        let expected: Vec<&str> = rules
-            .iter()
-            .filter(|r| r.kind == FileKind::Signal)
-            .map(|r| r.example.as_deref().unwrap_or(r.pattern.as_str()))
-            .collect();
+        let wanted = || rules.iter().filter(|r| r.kind == FileKind::Signal);
+        let mut expected: Vec<&str> = wanted().filter_map(|r| r.example.as_deref()).collect();
+        if expected.is_empty() {
+            expected = wanted().map(|r| r.pattern.as_str()).collect();
+        }
         let found: Vec<&str> = files.iter().take(3).map(|f| f.path.as_str()).collect();
         let refused = files.iter().filter(|f| f.status == Status::Rejected);
         let refused = refused.filter_map(|f| Some((&f.path, f.reason.as_ref()?)));
@@ -198,7 +198,8 @@ fn check_signals(
                 0 => "no file".to_owned(),
                 1 => format!("one file, {}", found.join(", ")),
                 n => format!("{n} files, such as {}", found.join(", ")),
-            } + &refused.concat(),
+            } + &refused.concat()
+                + &released_otherwise(manifest, files)?,
         });
     }
     let Some(asked) = &filter.subjects else {
@@ -227,6 +228,21 @@ fn check_signals(
         path: raw.to_owned(),
         asked: unknown.join(", "),
         found,
+    })
+}
+
+/// Names the data sets of the same publication whose recordings these files are named like.
+fn released_otherwise(manifest: &Manifest, files: &[File]) -> Result<String> {
+    let stem = |name: &str| name.split(['-', '_']).next().map(str::to_lowercase);
+    let others = registry::builtin()?.into_iter().filter(|other| {
+        let named_so = other.name != manifest.name && stem(&other.name) == stem(&manifest.name);
+        let signals = || other.files.iter().filter(|r| r.kind == FileKind::Signal);
+        named_so && (files.iter()).any(|f| signals().any(|r| r.pattern.is_match(&f.path)))
+    });
+    let others: Vec<String> = others.map(|o| format!("--dataset {}", o.name)).collect();
+    Ok(match others.is_empty() {
+        true => String::new(),
+        false => format!("; {} reads files of such names", others.join(" or ")),
     })
 }
 

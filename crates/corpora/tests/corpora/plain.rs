@@ -40,6 +40,30 @@ pub(crate) fn cap(root: &Path, below: &str) {
 }
 
 #[test]
+fn files_of_another_release_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    put(dir.path(), "train/1.mat", "x");
+    let all = mmpipe_corpora::registry::builtin().unwrap();
+    let fault = |name: &str| {
+        let manifest = mmpipe_corpora::registry::find(&all, name).unwrap();
+        let refused = scan(manifest, dir.path(), &Filter::default());
+        refused.unwrap_err().to_string()
+    };
+    let hgd = fault("HGD");
+    assert!(
+        hgd.ends_with("; --dataset HGD-MAT reads files of such names"),
+        "{hgd}"
+    );
+    // Names of files, and no expressions that match them.
+    let chb = fault("CHB-MIT");
+    assert!(
+        chb.contains("files like chb17/chb17a_03.edf; found one file, train/1.mat"),
+        "{chb}"
+    );
+    assert!(!chb.contains("--dataset"), "{chb}");
+}
+
+#[test]
 fn folders_that_are_not_raw_folders_are_told() {
     let dir = tempfile::tempdir().unwrap();
     let m = toy("");
