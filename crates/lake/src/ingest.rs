@@ -189,7 +189,7 @@ pub async fn ingest(
     }
     let mut earlier = Earlier::load(lake, &scan.dataset, &recipe.name)?;
     earlier.sweep(lake)?;
-    // Beside the sounds, where there is a thread for it: these files are long and one by one.
+    // Beside the sounds, where there is a thread for it: these files are long.
     let hashes = hashes::of_files(&raw, hashes::with_parts(&plan.works), threads);
     let stored = pairing::store(&job, &scan, &mut plan, &mut earlier, &mut report);
     let hashes = if threads > 1 {

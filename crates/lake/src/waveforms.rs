@@ -7,6 +7,7 @@
 //! the same, byte for byte.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -97,10 +98,8 @@ impl Chunk {
     pub(crate) fn write(&mut self, column: &ArrayRef) -> Result<()> {
         for (items, values) in row_values(column)? {
             let levels = match self.shapes.entry(items) {
-                std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
-                std::collections::btree_map::Entry::Vacant(new) => {
-                    new.insert(Levels::of(&self.field, items)?)
-                }
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(Levels::of(&self.field, items)?),
             };
             let mut body = Vec::with_capacity(levels.packed.len() + size_of_val(values));
             body.extend_from_slice(&levels.packed);
