@@ -19,6 +19,10 @@ use crate::schema::Table;
 use crate::waveforms::{Chunk, Waveforms, row_values};
 use crate::{Error, Result};
 
+/// Rows that are added at one time to a table without waveforms, between two looks at how large its row
+/// group has become.
+const MOST_ROWS: usize = 1 << 16;
+
 type Counted = std::io::BufWriter<std::fs::File>;
 
 /// Writes one Parquet file of a table, invisible until it is finished.
@@ -30,6 +34,8 @@ pub(crate) struct ShardWriter {
     /// The waveform columns, by their places in the schema.
     waveforms: Vec<(usize, Waveforms)>,
     group: Option<Group>,
+    /// Bytes at which a row group ends.
+    limit: usize,
     path: PathBuf,
 }
 
@@ -37,14 +43,14 @@ pub(crate) struct ShardWriter {
 struct Group {
     leaves: Vec<Leaf>,
     rows: usize,
-    /// Bytes of its waveforms, which decide where it ends.
+    /// Bytes of its waveforms, which decide where it ends where there are any.
     bytes: usize,
 }
 
 /// One column of Parquet.
 enum Leaf {
     Arrow(Box<ArrowColumnWriter>),
-    Waveforms(Chunk),
+    Waveforms(Box<Chunk>),
 }
 
 impl ShardWriter {
@@ -74,6 +80,7 @@ impl ShardWriter {
             schema,
             waveforms,
             group: None,
+            limit: ROW_GROUP_BYTES,
             path: path.to_path_buf(),
         })
     }
@@ -94,14 +101,18 @@ impl ShardWriter {
         }
         let mut start = 0;
         while start < sizes.len() {
+            let limit = self.limit;
             let group = self.group()?;
-            let (rows, bytes) = fitting(&sizes[start..], group.bytes, group.rows);
+            let (rows, bytes) = fitting(&sizes[start..], group.bytes, group.rows, limit);
             if rows == 0 {
                 self.flush()?;
                 continue;
             }
             self.append(&batch.slice(start, rows), bytes)?;
             start += rows;
+            if self.waveforms.is_empty() && self.encoded() >= limit {
+                self.flush()?;
+            }
         }
         Ok(())
     }
@@ -124,7 +135,9 @@ impl ShardWriter {
         let leaves = leaves.into_iter().enumerate().map(|(leaf, writer)| {
             let root = described.get_column_root_idx(leaf);
             match self.waveforms.iter().find(|(place, _)| *place == root) {
-                Some((_, waveforms)) => Leaf::Waveforms(waveforms.begin(described.column(leaf))),
+                Some((_, waveforms)) => {
+                    Leaf::Waveforms(Box::new(waveforms.begin(described.column(leaf))))
+                }
                 None => Leaf::Arrow(Box::new(writer)),
             }
         });
@@ -159,6 +172,16 @@ impl ShardWriter {
         Ok(())
     }
 
+    /// Bytes that the row group will have, nearly.
+    fn encoded(&self) -> usize {
+        let leaves = self.group.iter().flat_map(|group| &group.leaves);
+        let bytes = leaves.map(|leaf| match leaf {
+            Leaf::Arrow(writer) => writer.get_estimated_total_bytes(),
+            Leaf::Waveforms(_) => 0,
+        });
+        bytes.sum()
+    }
+
     /// Writes the row group that was begun.
     fn flush(&mut self) -> Result<()> {
         let Some(group) = self.group.take() else {
@@ -180,13 +203,13 @@ fn is_waveforms(leaf: Option<&Leaf>) -> bool {
     matches!(leaf, Some(Leaf::Waveforms(_)))
 }
 
-/// How many of the rows of `sizes` bytes still go into a row group, and their bytes: at least one
-/// into an empty one.
-fn fitting(sizes: &[usize], held: usize, rows: usize) -> (usize, usize) {
+/// How many of the rows of `sizes` bytes still go into a row group that ends at `limit`, and their
+/// bytes: at least one into an empty one.
+fn fitting(sizes: &[usize], held: usize, rows: usize, limit: usize) -> (usize, usize) {
     let (mut taken, mut bytes) = (0, 0);
-    for size in sizes {
+    for size in sizes.iter().take(MOST_ROWS) {
         let first = rows + taken == 0;
-        if !first && held + bytes + size > ROW_GROUP_BYTES {
+        if !first && held + bytes + size > limit {
             break;
         }
         taken += 1;
@@ -342,11 +365,50 @@ mod tests {
 
     #[test]
     fn a_row_larger_than_a_group_has_one_to_itself() {
-        let (one, two) = (ROW_GROUP_BYTES + 1, 10);
-        assert_eq!(fitting(&[one, two], 0, 0), (1, one));
-        assert_eq!(fitting(&[two, one], 0, 0), (1, two));
-        assert_eq!(fitting(&[two], ROW_GROUP_BYTES - two, 3), (1, two));
-        assert_eq!(fitting(&[two], ROW_GROUP_BYTES - 1, 3), (0, 0));
+        let fits = |sizes: &[usize], held, rows| fitting(sizes, held, rows, 100);
+        assert_eq!(fits(&[101, 10], 0, 0), (1, 101));
+        assert_eq!(fits(&[10, 101], 0, 0), (1, 10));
+        assert_eq!(fits(&[10], 90, 3), (1, 10));
+        assert_eq!(fits(&[10], 99, 3), (0, 0));
+        assert_eq!(fits(&vec![0; 2 * MOST_ROWS], 0, 0), (MOST_ROWS, 0));
+    }
+
+    #[test]
+    fn tables_without_waveforms_have_row_groups_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.parquet");
+        let table = schema::table("splits").unwrap();
+        let (one, _) = batch("splits", &[0]);
+        let rows = 3 * MOST_ROWS + 5;
+        let columns = one.columns().iter().zip(one.schema_ref().fields());
+        let columns = columns.map(|(column, field)| -> arrow::array::ArrayRef {
+            match field.name().as_str() {
+                // Numbers that do not shrink.
+                "epoch_id" => {
+                    let odd = |i: u64| i.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+                    let ids = (0..rows as u64).map(odd);
+                    Arc::new(arrow::array::UInt64Array::from_iter_values(ids))
+                }
+                _ => {
+                    let first = arrow::array::UInt32Array::from(vec![0; rows]);
+                    arrow::compute::take(column, &first, None).unwrap()
+                }
+            }
+        });
+        let all = RecordBatch::try_new(one.schema(), columns.collect()).unwrap();
+        let mut writer = ShardWriter::create(&path, table, all.schema(), 0, Vec::new()).unwrap();
+        writer.limit = MOST_ROWS;
+        writer.write(&all).unwrap();
+        writer.commit().unwrap();
+        let file = std::fs::File::open(&path).unwrap();
+        let read =
+            parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+        let groups = read.metadata().row_groups().iter();
+        let groups: Vec<i64> = groups.map(|g| g.num_rows()).collect();
+        assert_eq!(groups, [1 << 16, 1 << 16, 1 << 16, 5]);
+        let schema = read.schema().clone();
+        let again: Vec<RecordBatch> = read.build().unwrap().map(|b| b.unwrap()).collect();
+        assert!(arrow::compute::concat_batches(&schema, &again).unwrap() == all);
     }
 
     #[test]

@@ -242,7 +242,7 @@ pub(crate) fn order(works: &[Work], threads: usize, is_open: impl Fn(&str) -> bo
         .map(|((alone, file, _), recordings)| {
             let sizes = recordings.iter().filter_map(|&i| works.get(i));
             let bytes = sizes.map(|w| w.bytes).max().unwrap_or(0);
-            ((!(!alone && is_open(file)), -bytes), recordings)
+            ((alone || !is_open(file), -bytes), recordings)
         })
         .collect();
     files.sort();
