@@ -94,9 +94,9 @@ impl ShardWriter {
             });
         }
         let mut sizes = vec![0; batch.num_rows()];
-        for (place, waveforms) in &self.waveforms {
+        for (place, _) in &self.waveforms {
             for (size, (_, values)) in sizes.iter_mut().zip(row_values(batch.column(*place))?) {
-                *size += waveforms.bytes(values);
+                *size += size_of_val(values);
             }
         }
         let mut start = 0;
@@ -257,6 +257,7 @@ mod tests {
     use crate::schema;
     use arrow::array::{Array, AsArray, StringArray, new_null_array};
     use arrow::datatypes::DataType;
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
     use std::sync::Arc;
 
     const TIMES: usize = 50;
@@ -298,6 +299,15 @@ mod tests {
             arrow::array::new_empty_array(item.data_type()),
             None,
         ))
+    }
+
+    /// A file, and the rows of its row groups.
+    fn reader(path: &Path) -> (ParquetRecordBatchReaderBuilder<std::fs::File>, Vec<i64>) {
+        let file = std::fs::File::open(path).unwrap();
+        let read = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+        let groups = read.metadata().row_groups().iter();
+        let groups = groups.map(|g| g.num_rows()).collect();
+        (read, groups)
     }
 
     /// The file is, byte for byte, what Arrow's own writer makes with the same settings.
@@ -343,11 +353,7 @@ mod tests {
         writer.write(&batch.slice(0, 2)).unwrap();
         writer.write(&batch.slice(2, 5)).unwrap();
         writer.commit().unwrap();
-        let file = std::fs::File::open(&path).unwrap();
-        let read =
-            parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
-        let groups = read.metadata().row_groups().iter();
-        let groups: Vec<i64> = groups.map(|g| g.num_rows()).collect();
+        let (read, groups) = reader(&path);
         assert_eq!(groups, [5, 2]);
         let column = SampleColumn::open(&path, "samples").unwrap();
         assert!(column.direct());
@@ -400,11 +406,7 @@ mod tests {
         writer.limit = MOST_ROWS;
         writer.write(&all).unwrap();
         writer.commit().unwrap();
-        let file = std::fs::File::open(&path).unwrap();
-        let read =
-            parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
-        let groups = read.metadata().row_groups().iter();
-        let groups: Vec<i64> = groups.map(|g| g.num_rows()).collect();
+        let (read, groups) = reader(&path);
         assert_eq!(groups, [1 << 16, 1 << 16, 1 << 16, 5]);
         let schema = read.schema().clone();
         let again: Vec<RecordBatch> = read.build().unwrap().map(|b| b.unwrap()).collect();

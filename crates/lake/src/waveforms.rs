@@ -53,11 +53,6 @@ impl Waveforms {
         })
     }
 
-    /// Bytes of a row with these values, as a row group counts them.
-    pub(crate) fn bytes(&self, values: &[f32]) -> usize {
-        size_of_val(values)
-    }
-
     /// Starts a column chunk.
     pub(crate) fn begin(&self, described: ColumnDescPtr) -> Chunk {
         Chunk {

@@ -2,7 +2,8 @@
 //! recordings in one variable is inflated once, not twenty times.
 //!
 //! Owns which files are kept open, and for how long: until the last [`Hold`] is dropped, or the
-//! program ends. One in use is never closed for another: it would be inflated anew. A file that was replaced since (another size, time or inode) is opened anew.
+//! program ends. One in use is never closed for another: it would be inflated anew. A file that was
+//! replaced since (another size, time or inode) is opened anew.
 
 use std::collections::VecDeque;
 use std::fs::Metadata;
