@@ -14,10 +14,12 @@ pub(super) fn mul_add(fused: bool, a: f32, b: f32, c: f32) -> f32 {
 /// exp(x) to about one unit in the last place of f32; arguments are clamped to [-87, 88].
 #[inline(always)]
 pub(super) fn exp(fused: bool, x: f32) -> f32 {
-    // Adding and taking away 1.5·2^23 rounds to the nearest integer without a library call.
+    // Adding 1.5·2^23 rounds to the nearest integer, which then lies in the lowest bits: neither takes a
+    // library call or a conversion that looks at every special value.
     const ROUND: f32 = 12_582_912.0;
     let x = x.clamp(-87.0, 88.0);
-    let n = mul_add(fused, x, std::f32::consts::LOG2_E, ROUND) - ROUND;
+    let rounded = mul_add(fused, x, std::f32::consts::LOG2_E, ROUND);
+    let n = rounded - ROUND;
     // ln 2 in two parts, so that the remainder is exact.
     let r = mul_add(fused, n, -0.693_145_75, x);
     let r = mul_add(fused, n, -1.428_606_8e-6, r);
@@ -28,12 +30,14 @@ pub(super) fn exp(fused: bool, x: f32) -> f32 {
     let p = mul_add(fused, p, r, 0.5);
     let p = mul_add(fused, p, r, 1.0);
     let p = mul_add(fused, p, r, 1.0);
-    p * f32::from_bits(((n as i32 + 127) << 23) as u32)
+    // The shift keeps the lowest nine bits, n and the exponent's offset.
+    p * f32::from_bits(rounded.to_bits().wrapping_add(127) << 23)
 }
 
-/// Φ(x), the normal distribution function, to 1e-7: Abramowitz and Stegun (1964), 7.1.26.
+/// Φ(x), the normal distribution function, to 1e-7, from `bell` = exp(-x²/2): Abramowitz and Stegun
+/// (1964), 7.1.26.
 #[inline(always)]
-fn normal_cdf(fused: bool, x: f32) -> f32 {
+fn cdf(fused: bool, x: f32, bell: f32) -> f32 {
     let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
     let t = 1.0 / mul_add(fused, 0.327_591_1, z, 1.0);
     let p = mul_add(fused, t, 1.061_405_4, -1.453_152);
@@ -41,16 +45,22 @@ fn normal_cdf(fused: bool, x: f32) -> f32 {
     let p = mul_add(fused, p, t, -0.284_496_72);
     let p = mul_add(fused, p, t, 0.254_829_6) * t;
     // Half of the complement of erf.
-    let tail = 0.5 * p * exp(fused, -z * z);
+    let tail = 0.5 * p * bell;
     if x < 0.0 { tail } else { 1.0 - tail }
+}
+
+/// Φ(x).
+#[inline(always)]
+pub(super) fn normal_cdf(fused: bool, x: f32) -> f32 {
+    cdf(fused, x, exp(fused, -0.5 * x * x))
 }
 
 /// Φ(x) + x·φ(x).
 #[inline(always)]
-fn gelu_slope(fused: bool, x: f32) -> f32 {
+pub(super) fn gelu_slope(fused: bool, x: f32) -> f32 {
     const NORM: f32 = 0.398_942_3;
-    let density = NORM * exp(fused, -0.5 * x * x);
-    mul_add(fused, x, density, normal_cdf(fused, x))
+    let bell = exp(fused, -0.5 * x * x);
+    mul_add(fused, x * NORM, bell, cdf(fused, x, bell))
 }
 
 /// out = x·Φ(x).
@@ -96,7 +106,7 @@ pub(crate) fn gelu_grad_in_place(x: &mut [f32], g: &[f32]) {
 ))]
 pub(crate) fn softmax(row: &mut [f32]) {
     let fused = target_cfg_f!(target_feature = "fma");
-    let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let top = largest(row);
     for v in row.iter_mut() {
         *v = exp(fused, *v - top);
     }
@@ -183,8 +193,23 @@ pub(crate) fn max3_grad(x: &[f32], g: &[f32], dx: &mut [f32]) {
     }
 }
 
-/// Lanes of the reductions: sixteen partial sums, added in a fixed order.
+/// Lanes of the reductions: sixteen partial results, brought together in a fixed order.
 const LANES: usize = 16;
+
+/// The largest value, in sixteen lanes; one that is no number may be passed over.
+#[inline(always)]
+fn largest(x: &[f32]) -> f32 {
+    let larger = |a: f32, b: f32| if b > a { b } else { a };
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let (blocks, rest) = x.as_chunks::<LANES>();
+    for block in blocks {
+        for (l, v) in lanes.iter_mut().zip(block) {
+            *l = larger(*l, *v);
+        }
+    }
+    let all = lanes.iter().chain(rest).copied();
+    all.fold(f32::NEG_INFINITY, larger)
+}
 
 /// Sum in sixteen lanes.
 #[inline(always)]
