@@ -40,6 +40,11 @@ impl Linear {
         std::iter::once(&self.weight).chain(&self.bias)
     }
 
+    /// Weight and bias; none without a bias.
+    pub(crate) fn pair(&self) -> Option<[&Tensor; 2]> {
+        Some([&self.weight, self.bias.as_ref()?])
+    }
+
     /// [..., in] → [..., out].
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let mut dims = x.dims().to_vec();

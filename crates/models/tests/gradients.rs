@@ -193,7 +193,7 @@ fn softmax_gelu_elu() {
 #[test]
 fn group_norm() {
     for (b, r, l) in [(1, 1, 25), (2, 7, 5), (1, 255, 3)] {
-        let op = |a: &[Tensor]| ops::group_norm(&a[0], 4, &a[1], &a[2], 1e-5);
+        let op = |a: &[Tensor]| ops::group_norm_gelu(&a[0], 4, &a[1], &a[2], 1e-5, None);
         check("group norm", &[vec![b, r, 8, l], vec![8], vec![8]], &op);
     }
 }
@@ -298,6 +298,31 @@ fn conv_time_grouped() {
 }
 
 #[test]
+fn frames() {
+    for (b, t, n_in, n_out, k, stride) in [
+        (1, 33, 1, 4, 10, 5),
+        (3, 12, 3, 2, 3, 2),
+        (2, 9, 4, 3, 2, 2),
+        (17, 8, 2, 1, 1, 3),
+        (1, 11, 255, 2, 4, 1),
+        (1, 2100, 1, 2, 3, 1),
+    ] {
+        let arguments = [vec![b, t, n_in], vec![n_out, n_in, k]];
+        for (gelu, keep) in [(false, false), (true, false), (true, true)] {
+            check("frames", &arguments, &|a| {
+                ops::conv_frames(&a[0], &a[1], stride, gelu, keep)
+            });
+        }
+    }
+    // Each channel over its own time: as many groups as channels.
+    for (b, t, c) in [(1, 2, 1), (3, 130, 5), (1, 9, 255), (17, 3, 2)] {
+        check("time norm", &[vec![b, t, c, 1], vec![c], vec![c]], &|a| {
+            ops::group_norm_gelu(&a[0], c, &a[1], &a[2], 1e-3, None)
+        });
+    }
+}
+
+#[test]
 fn attention() {
     for (b, h, n, d) in [(1, 1, 1, 4), (1, 2, 17, 5), (2, 3, 8, 20), (1, 1, 255, 3)] {
         let shape = vec![b, h, n, d];
@@ -337,7 +362,7 @@ fn attention_and_group_norm_of_padded_samples() {
         check(
             "padded group norm",
             &[vec![b, r, 8, l], vec![8], vec![8]],
-            &|a| ops::group_norm_padded(&a[0], 4, &a[1], &a[2], 1e-5, &rows),
+            &|a| ops::group_norm_gelu(&a[0], 4, &a[1], &a[2], 1e-5, Some(&rows)),
         );
     }
 }

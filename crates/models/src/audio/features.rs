@@ -4,7 +4,8 @@ use candle_core::Tensor;
 
 use super::config::Wav2Vec2Config;
 use crate::error::Result;
-use crate::ops::{self, Norm, TimeConv};
+use crate::model::Mode;
+use crate::ops;
 use crate::params::{Init, Params};
 
 /// PyTorch's default epsilon of group norm.
@@ -13,7 +14,8 @@ const EPS: f64 = 1e-5;
 /// The convolutions.
 #[derive(Debug, Clone)]
 pub(super) struct Features {
-    convs: Vec<(Tensor, TimeConv)>,
+    /// Weights and strides.
+    convs: Vec<(Tensor, usize)>,
     norm: (Tensor, Tensor),
 }
 
@@ -34,7 +36,7 @@ impl Features {
             let init = Init::Normal((2.0 / (n_in * k) as f64).sqrt());
             let weight =
                 params.weight(&format!("{}.conv.weight", at(i)), (*n_out, n_in, *k), init)?;
-            convs.push((weight, TimeConv::padded(*stride, 0, 1)));
+            convs.push((weight, *stride));
             n_in = *n_out;
         }
         let first = c.conv_dim.first().copied().unwrap_or(1);
@@ -49,32 +51,18 @@ impl Features {
     }
 
     /// [B, T] → [B, frames, channels].
-    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let mut x = x.unsqueeze(1)?;
-        for (i, (weight, conv)) in self.convs.iter().enumerate() {
-            x = ops::conv_time(&x, weight, None, conv)?;
+    pub(super) fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
+        let mut x = x.unsqueeze(2)?;
+        let (norm_weight, norm_bias) = &self.norm;
+        for (i, (weight, stride)) in self.convs.iter().enumerate() {
+            // GELU follows the norm after the first, and the convolution itself after the others.
+            x = ops::conv_frames(&x, weight, *stride, i > 0, mode.is_train())?;
             if i == 0 {
-                x = instance_norm(&x, &self.norm.0, &self.norm.1)?;
+                // As many groups as channels: each over its own time.
+                let (x4, c) = (x.unsqueeze(3)?, x.dim(2)?);
+                x = ops::group_norm_gelu(&x4, c, norm_weight, norm_bias, EPS, None)?.squeeze(3)?;
             }
-            x = ops::gelu(&x)?;
         }
-        Ok(x.transpose(1, 2)?.contiguous()?)
+        Ok(x)
     }
-}
-
-/// Group norm with as many groups as channels: each channel of each sample over its own time. To
-/// batch norm that is one sample of B·C channels.
-fn instance_norm(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-    let (b, c, t) = x.dims3()?;
-    let repeat = |v: &Tensor| v.broadcast_as((b, c))?.contiguous()?.reshape(b * c);
-    let flat = x.reshape((1, b * c, t))?;
-    let (y, _) = ops::batch_norm(
-        &flat,
-        &repeat(weight)?,
-        &repeat(bias)?,
-        EPS,
-        Norm::Batch,
-        None,
-    )?;
-    Ok(y.reshape((b, c, t))?)
 }

@@ -6,7 +6,7 @@ use super::config::Wav2Vec2Config;
 use crate::error::Result;
 use crate::layers::{LayerNorm, Linear};
 use crate::model::Mode;
-use crate::ops::{self, TimeConv};
+use crate::ops::{self, LAYER_PAIRS, LayerShape, TimeConv};
 use crate::params::{Init, Params};
 
 /// Standard deviation of initial weights, as published.
@@ -77,6 +77,7 @@ pub(super) struct Layer {
     final_norm: LayerNorm,
     hidden_dropout: f32,
     activation_dropout: f32,
+    eps: f64,
     pub(super) drop: f32,
 }
 
@@ -107,6 +108,7 @@ impl Layer {
             )?,
             hidden_dropout: c.hidden_dropout,
             activation_dropout: c.activation_dropout,
+            eps: c.layer_norm_eps,
             drop: c.layerdrop,
             name: name.to_string(),
         })
@@ -120,6 +122,26 @@ impl Layer {
         {
             return Ok(x.clone());
         }
+        let drop = |p: f32, part: &str| stream(part).filter(|_| p > 0.0).map(|s| (p, s));
+        let shape = LayerShape {
+            heads: self.attention.heads,
+            eps: self.eps as f32,
+            attention: drop(self.attention.dropout, "attention.dropout"),
+            middle: drop(self.hidden_dropout, "dropout"),
+            hidden: drop(self.activation_dropout, "activation"),
+            output: drop(self.hidden_dropout, "output"),
+        };
+        if let Some(weights) = self.weights()
+            && let Some(y) = ops::layer(x, weights, shape, mode.is_train())?
+        {
+            return Ok(y);
+        }
+        self.composite(x, mode)
+    }
+
+    /// The same from single operations, for devices and types that have no kernel.
+    fn composite(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
+        let stream = |part: &str| mode.stream(&format!("{}.{part}", self.name));
         let y = self.attention.forward(x, &self.name, mode)?;
         let y = ops::dropout(&y, self.hidden_dropout, stream("dropout"))?;
         let x = self.norm.forward(&(x + y)?)?;
@@ -128,6 +150,21 @@ impl Layer {
         let y = self.second.forward(&y)?;
         let y = ops::dropout(&y, self.hidden_dropout, stream("output"))?;
         self.final_norm.forward(&(x + y)?)
+    }
+
+    /// Pairs of weight and bias in the order of the fused operation.
+    fn weights(&self) -> Option<[[&Tensor; 2]; LAYER_PAIRS]> {
+        let a = &self.attention;
+        Some([
+            a.q.pair()?,
+            a.k.pair()?,
+            a.v.pair()?,
+            a.out.pair()?,
+            self.norm.weights(),
+            self.first.pair()?,
+            self.second.pair()?,
+            self.final_norm.weights(),
+        ])
     }
 }
 
@@ -178,5 +215,105 @@ impl Positions {
         let x = x.transpose(1, 2)?.contiguous()?;
         let y = ops::conv_time(&x, &weight, Some(&self.bias), &self.conv)?;
         Ok(ops::gelu(&y.transpose(1, 2)?.contiguous()?)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Var};
+
+    use super::*;
+
+    /// Result and all gradients of a layer by `run`, with weights away from the ones and zeros they start
+    /// with.
+    fn all(
+        c: &Wav2Vec2Config,
+        dims: [usize; 3],
+        run: impl Fn(&Layer, &Tensor) -> Result<Tensor>,
+    ) -> Vec<(String, Vec<f32>)> {
+        let mut params = Params::new(3, &Device::Cpu);
+        let layer = Layer::new(c, &mut params, "layer").unwrap();
+        let wave = |n: usize, f: f32| (0..n).map(|k| (k as f32 * f).sin()).collect::<Vec<_>>();
+        for (i, p) in params.trainable().enumerate() {
+            let by = wave(p.var.elem_count(), 0.61 + i as f32);
+            let by = Tensor::from_vec(by, p.var.shape(), &Device::Cpu).unwrap();
+            p.var
+                .set(&(p.var.as_tensor() + (by * 0.1).unwrap()).unwrap())
+                .unwrap();
+        }
+        let n = dims.iter().product();
+        let x = Tensor::from_vec(wave(n, 0.37), &dims, &Device::Cpu).unwrap();
+        let x = Var::from_tensor(&x).unwrap();
+        let y = run(&layer, x.as_tensor()).unwrap();
+        let counted = Tensor::from_vec(wave(n, 0.11), &dims, &Device::Cpu).unwrap();
+        let grads = (&y * counted)
+            .unwrap()
+            .sum_all()
+            .unwrap()
+            .backward()
+            .unwrap();
+        let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let of = |t: &Tensor| flat(grads.get(t).unwrap());
+        let mut all = vec![("y".to_string(), flat(&y)), ("x".to_string(), of(&x))];
+        all.extend(params.trainable().map(|p| (p.name.clone(), of(&p.var))));
+        all
+    }
+
+    #[test]
+    fn the_fused_layer_is_the_composite_one() {
+        let train = Mode::Train { seed: 5, step: 9 };
+        let plain = Wav2Vec2Config {
+            hidden_size: 24,
+            num_attention_heads: 3,
+            intermediate_size: 20,
+            ..Wav2Vec2Config::wav2vec2_base()
+        };
+        let dropped = Wav2Vec2Config {
+            hidden_dropout: 0.2,
+            attention_dropout: 0.3,
+            activation_dropout: 0.4,
+            ..plain.clone()
+        };
+        // One token, more rows than a task works through, more queries than meet the keys at once.
+        for dims in [[1, 1, 24], [3, 17, 24], [2, 131, 24]] {
+            for (c, mode) in [(&plain, Mode::Eval), (&dropped, train)] {
+                let fused = all(c, dims, |layer, x| layer.forward(x, mode));
+                let single = all(c, dims, |layer, x| layer.composite(x, mode));
+                for ((name, a), (_, b)) in fused.iter().zip(&single) {
+                    // A bias of keys moves nothing under softmax: its gradient is noise about zero.
+                    let most = b.iter().fold(0.1f32, |m, x| m.max(x.abs()));
+                    for (i, (a, b)) in a.iter().zip(b).enumerate() {
+                        let far = (a - b).abs();
+                        assert!(
+                            far <= 1e-5 * most,
+                            "{dims:?} {name}[{i}]: {a} {b} of {most}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    /// Frozen weights get no gradient, the others theirs; a second backward pass gives the same.
+    #[test]
+    fn weights_may_be_frozen_and_gradients_taken_twice() {
+        let c = Wav2Vec2Config::tiny();
+        let mut params = Params::new(3, &Device::Cpu);
+        let layer = Layer::new(&c, &mut params, "layer").unwrap();
+        let mut frozen = layer.clone();
+        frozen.attention.q.weight = layer.attention.q.weight.detach();
+        frozen.attention.q.bias = layer.attention.q.bias.as_ref().map(Tensor::detach);
+        let x = Tensor::ones((1, 3, c.hidden_size), candle_core::DType::F32, &Device::Cpu).unwrap();
+        let y = frozen
+            .forward(&x, Mode::Train { seed: 1, step: 1 })
+            .unwrap();
+        let loss = y.sqr().unwrap().sum_all().unwrap();
+        let [first, second] = [(); 2].map(|()| loss.backward().unwrap());
+        assert!(first.get(&layer.attention.q.weight).is_none());
+        let of = |grads: &candle_core::backprop::GradStore| {
+            let g = grads.get(&layer.first.weight).unwrap();
+            g.flatten_all().unwrap().to_vec1::<f32>().unwrap()
+        };
+        assert_eq!(of(&first), of(&second));
     }
 }

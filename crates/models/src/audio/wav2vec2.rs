@@ -88,7 +88,9 @@ impl Wav2Vec2 {
             }
         }
         let stream = |part: &str| mode.stream(&format!("{}{part}", self.name));
-        let x = self.feature_norm.forward(&self.features.forward(x)?)?;
+        let x = self
+            .feature_norm
+            .forward(&self.features.forward(x, mode)?)?;
         let x = self.projection.forward(&x)?;
         let x = ops::dropout(
             &x,

@@ -74,11 +74,7 @@ impl PatchEncoder {
             let y = ops::conv_time(&x, &weight, Some(&s.bias), &s.conv)?;
             let y = y.reshape((n, r, self.channels, PATCH_STEPS))?;
             let (w, b) = (&s.norm_weight, &s.norm_bias);
-            let y = match rows {
-                None => ops::group_norm(&y, PATCH_GROUPS, w, b, EPS)?,
-                Some(rows) => ops::group_norm_padded(&y, PATCH_GROUPS, w, b, EPS, rows)?,
-            };
-            let y = ops::gelu(&y)?;
+            let y = ops::group_norm_gelu(&y, PATCH_GROUPS, w, b, EPS, rows)?;
             x = y.reshape((n * r, self.channels, PATCH_STEPS))?;
         }
         let tokens = x

@@ -97,7 +97,7 @@ pub fn channel_statistics(x: &Tensor) -> Result<(Tensor, Tensor)> {
     Ok((mean.flatten_all()?, var.flatten_all()?))
 }
 
-/// Group norm of [B, R, C, L]; see [`super::group_norm`].
+/// Group norm of [B, R, C, L]; see [`super::group_norm_gelu`].
 pub fn group_norm(
     x: &Tensor,
     groups: usize,
@@ -116,6 +116,37 @@ pub fn group_norm(
     scaled
         .broadcast_mul(&weight.reshape((c, 1))?)?
         .broadcast_add(&bias.reshape((c, 1))?)
+}
+
+/// As [`group_norm`], for samples that hold `rows[i]` rows each; those after them become zero.
+pub fn group_norm_padded(
+    x: &Tensor,
+    groups: usize,
+    weight: &Tensor,
+    bias: &Tensor,
+    eps: f64,
+    rows: &[usize],
+) -> Result<Tensor> {
+    let (b, r, c, l) = x.dims4()?;
+    let (inside, _) = prefix_mask(rows, r, x.dtype(), x.device())?;
+    let inside = inside.reshape((b, r, 1, 1))?;
+    let share: Vec<f64> = rows
+        .iter()
+        .map(|n| 1.0 / (n * (c / groups) * l) as f64)
+        .collect();
+    let share = super::constants(share, (b, 1, 1, 1), x)?;
+    let mean = |t: &Tensor| t.sum_keepdim(3)?.sum_keepdim(1)?.broadcast_mul(&share);
+    let g = x
+        .reshape((b, r, groups, (c / groups) * l))?
+        .broadcast_mul(&inside)?;
+    let centred = g.broadcast_sub(&mean(&g)?)?.broadcast_mul(&inside)?;
+    let var = mean(&centred.sqr()?)?;
+    centred
+        .broadcast_div(&(var + eps)?.sqrt()?)?
+        .reshape((b, r, c, l))?
+        .broadcast_mul(&weight.reshape((c, 1))?)?
+        .broadcast_add(&bias.reshape((c, 1))?)?
+        .broadcast_mul(&inside)
 }
 
 /// Correlation over time of [B, Cin, T]; see [`super::conv_time`]. Windows are laid side by side, a

@@ -12,6 +12,7 @@ use super::cpu::{Values, add_up, chunk, values};
 use crate::kernels::gemm::{Mat, matmul};
 use crate::kernels::rows::row_sums;
 use crate::kernels::slide::correlate;
+use crate::kernels::windows::Windows;
 
 /// Taps from which dense kernels slide over rows.
 const SLIDE_FROM: usize = 8;
@@ -25,16 +26,16 @@ pub(super) struct ConvTime {
 
 /// Sizes of one convolution.
 #[derive(Clone, Copy)]
-struct Sizes {
-    b: usize,
-    n_in: usize,
-    t: usize,
-    n_out: usize,
+pub(super) struct Sizes {
+    pub(super) b: usize,
+    pub(super) n_in: usize,
+    pub(super) t: usize,
+    pub(super) n_out: usize,
     k: usize,
-    t_out: usize,
+    pub(super) t_out: usize,
     /// Samples of a padded row.
-    padded: usize,
-    conv: TimeConv,
+    pub(super) padded: usize,
+    pub(super) conv: TimeConv,
 }
 
 impl ConvTime {
@@ -49,7 +50,7 @@ impl ConvTime {
                 && c.pad_right < k)
     }
 
-    fn sizes(&self, x: &[usize], w: &[usize]) -> Result<Sizes> {
+    pub(super) fn sizes(&self, x: &[usize], w: &[usize]) -> Result<Sizes> {
         let (&[b, n_in, t], &[n_out, per_group, k]) = (x, w) else {
             bail!("convolution over time of shapes {x:?} and {w:?}");
         };
@@ -115,7 +116,7 @@ impl Sizes {
     }
 
     /// [Cin, T] → padded [T', Cin].
-    fn channels_last(&self, x: &[f32], out: &mut [f32]) {
+    pub(super) fn channels_last(&self, x: &[f32], out: &mut [f32]) {
         out.fill(0.0);
         for (c, row) in x.chunks_exact(self.t).enumerate() {
             for (o, v) in out[self.conv.pad_left * self.n_in + c..]
@@ -133,31 +134,58 @@ impl Sizes {
         self.k == 1 && self.conv.stride == 1 && self.padded == self.t
     }
 
-    /// [Cout, Cin, K] → [Cout, K, Cin], the order of a channels-last window.
-    fn window_weights(&self, w: &[f32]) -> Vec<f32> {
-        let mut out = Vec::with_capacity(w.len());
-        for filter in w.chunks_exact(self.n_in * self.k) {
-            for k in 0..self.k {
-                out.extend(filter[k..].iter().step_by(self.k));
-            }
+    /// Those of one of its groups.
+    pub(super) fn of_group(self) -> Self {
+        let groups = self.conv.groups;
+        Self {
+            n_in: self.n_in / groups,
+            n_out: self.n_out / groups,
+            conv: TimeConv {
+                groups: 1,
+                ..self.conv
+            },
+            ..self
         }
-        out
     }
 
-    /// The inverse of [`Sizes::window_weights`].
-    fn plain_weights(&self, w: &[f32]) -> Vec<f32> {
-        let mut out = Vec::with_capacity(w.len());
-        for filter in w.chunks_exact(self.n_in * self.k) {
-            for c in 0..self.n_in {
-                out.extend(filter[c..].iter().step_by(self.n_in));
-            }
-        }
-        out
+    /// Room for a padded channels-last signal and for its gradient between zeros.
+    pub(super) fn room(&self) -> [Vec<f32>; 2] {
+        let rows = self.t_out + 2 * self.windows().reach();
+        [self.padded * self.n_in, rows * self.n_out].map(|n| vec![0.0; n])
     }
 
-    /// Windows of a channels-last signal as a matrix [K·Cin, T_out].
-    fn windows<'a>(&self, signal: &'a [f32]) -> Mat<'a> {
-        Mat::new(signal, 1, self.conv.stride * self.n_in)
+    /// dx [Cin, T] from `g` [Cout, T_out] of one sample.
+    pub(super) fn signal_grad(
+        &self,
+        back_weights: &[f32],
+        g: &[f32],
+        [signal, turned]: [&mut [f32]; 2],
+        dx: &mut [f32],
+    ) {
+        let windows = self.windows();
+        let before = windows.reach() * self.n_out;
+        for (c, row) in g.chunks_exact(self.t_out).enumerate() {
+            let own = turned[before + c..].iter_mut().step_by(self.n_out);
+            own.zip(row).for_each(|(o, v)| *o = *v);
+        }
+        windows.signal_grad(back_weights, turned, signal);
+        // Take the channels apart again.
+        for (c, row) in dx.chunks_exact_mut(self.t).enumerate() {
+            let own = signal[self.conv.pad_left * self.n_in + c..].iter();
+            let own = own.step_by(self.n_in);
+            row.iter_mut().zip(own).for_each(|(d, v)| *d = *v);
+        }
+    }
+
+    /// The windows of the padded channels-last signal.
+    pub(super) fn windows(&self) -> Windows {
+        Windows {
+            n_in: self.n_in,
+            n_out: self.n_out,
+            k: self.k,
+            stride: self.conv.stride,
+            t_out: self.t_out,
+        }
     }
 }
 
@@ -371,7 +399,8 @@ fn dense_forward(s: &Sizes, x: &[f32], w: &[f32], out: &mut [f32]) {
             });
         return;
     }
-    let w = s.window_weights(w);
+    let windows = s.windows();
+    let w = windows.window_weights(w);
     out.par_chunks_mut(s.n_out * s.t_out)
         .zip(x.par_chunks(s.n_in * s.t))
         .for_each_init(
@@ -382,7 +411,7 @@ fn dense_forward(s: &Sizes, x: &[f32], w: &[f32], out: &mut [f32]) {
                     size,
                     1.0,
                     Mat::new(&w, s.k * s.n_in, 1),
-                    s.windows(signal),
+                    windows.of(signal).t(),
                     true,
                     out,
                     s.t_out,
@@ -398,8 +427,11 @@ fn dense_backward(
     g: &[f32],
     wanted: bool,
 ) -> (Option<Vec<f32>>, Vec<f32>) {
-    let width = s.k * s.n_in;
-    let weights = s.window_weights(w);
+    let windows = s.windows();
+    let weights = match (wanted, s.pointwise()) {
+        (true, false) => windows.back_weights(w),
+        _ => w.to_vec(),
+    };
     let step = chunk(s.b);
     let mut dx = vec![0.0; if wanted { x.len() } else { 0 }];
     let groups: Vec<&mut [f32]> = match wanted {
@@ -414,15 +446,7 @@ fn dense_backward(
         .zip(g.par_chunks(step * s.n_out * s.t_out))
         .map(|((dx, x), g)| {
             let mut dw = vec![0.0; w.len()];
-            let mut signal = vec![0.0; if s.pointwise() { 0 } else { s.padded * s.n_in }];
-            let mut columns = vec![
-                0.0;
-                if wanted && !s.pointwise() {
-                    s.t_out * width
-                } else {
-                    0
-                }
-            ];
+            let [mut signal, mut turned] = s.room();
             let mut dx = dx.chunks_exact_mut(s.n_in * s.t);
             for (x, g) in x
                 .chunks_exact(s.n_in * s.t)
@@ -446,42 +470,9 @@ fn dense_backward(
                     continue;
                 }
                 s.channels_last(x, &mut signal);
-                matmul(
-                    (s.n_out, s.t_out, width),
-                    1.0,
-                    grad,
-                    s.windows(&signal).t(),
-                    true,
-                    &mut dw,
-                    width,
-                );
+                windows.weight_grad(&signal, grad.t(), &mut dw);
                 if let Some(dx) = dx.next() {
-                    let w = Mat::new(&weights, width, 1);
-                    matmul(
-                        (s.t_out, s.n_out, width),
-                        1.0,
-                        grad.t(),
-                        w,
-                        false,
-                        &mut columns,
-                        width,
-                    );
-                    // Add the overlapping windows up, then take channels apart again.
-                    signal.fill(0.0);
-                    for (t, column) in columns.chunks_exact(width).enumerate() {
-                        let first = t * s.conv.stride * s.n_in;
-                        for (a, v) in signal[first..first + width].iter_mut().zip(column) {
-                            *a += v;
-                        }
-                    }
-                    for (c, row) in dx.chunks_exact_mut(s.t).enumerate() {
-                        let own = signal[s.conv.pad_left * s.n_in + c..]
-                            .iter()
-                            .step_by(s.n_in);
-                        for (d, v) in row.iter_mut().zip(own) {
-                            *d = *v;
-                        }
-                    }
+                    s.signal_grad(&weights, g, [&mut signal, &mut turned], dx);
                 }
             }
             dw
@@ -489,6 +480,6 @@ fn dense_backward(
         .collect();
     (
         wanted.then_some(dx),
-        s.plain_weights(&add_up(&parts, w.len())),
+        windows.plain_weights(&add_up(&parts, w.len())),
     )
 }

@@ -7,6 +7,10 @@ mod block;
 pub mod composite;
 mod conv;
 pub(crate) mod cpu;
+mod frames;
+mod group_norm;
+mod grouped;
+mod layer;
 mod layer_norm;
 mod linear;
 mod pointwise;
@@ -16,6 +20,7 @@ use candle_core::{Device, Result, Shape, Tensor, bail};
 pub use self::batch_norm::{Norm, Statistics, batch_norm};
 pub(crate) use self::block::{Factors as BlockFactors, Shape as BlockShape};
 use self::cpu::has_kernel;
+pub(crate) use self::layer::{PAIRS as LAYER_PAIRS, Shape as LayerShape};
 
 use crate::rng::Stream;
 
@@ -120,16 +125,37 @@ pub fn elu(x: &Tensor) -> Result<Tensor> {
     composite::elu(x)
 }
 
-/// Group normalisation (Wu and He 2018) of `x` [B, R, C, L]: statistics over all rows R, the
-/// channels of a group and all of L. `weight` and `bias` [C].
-pub fn group_norm(
+/// GELU of the group normalisation (Wu and He 2018) of `x` [B, R, C, L]: statistics over all rows R, the
+/// channels of a group and all of L. `weight` and `bias` [C]. With `rows`, sample i holds `rows[i]` rows, and
+/// those after them, which are padding, become zero.
+pub fn group_norm_gelu(
     x: &Tensor,
     groups: usize,
     weight: &Tensor,
     bias: &Tensor,
     eps: f64,
+    rows: Option<&[usize]>,
 ) -> Result<Tensor> {
-    composite::group_norm(x, groups, weight, bias, eps)
+    let (b, r, _, _) = x.dims4()?;
+    if let Some(rows) = rows
+        && (rows.len() != b || rows.iter().any(|n| *n == 0 || *n > r))
+    {
+        bail!("rows {rows:?} for {b} samples of {r} rows");
+    }
+    if has_kernel(&[x, weight, bias]) {
+        let op = group_norm::GroupNormGelu {
+            groups,
+            eps: eps as f32,
+            rows: rows.map(Into::into),
+        };
+        return x
+            .contiguous()?
+            .apply_op3(&weight.contiguous()?, &bias.contiguous()?, op);
+    }
+    composite::gelu(&match rows {
+        None => composite::group_norm(x, groups, weight, bias, eps)?,
+        Some(rows) => composite::group_norm_padded(x, groups, weight, bias, eps, rows)?,
+    })
 }
 
 /// Correlation over time (what deep-learning libraries call convolution): `x` [B, Cin, T],
@@ -143,7 +169,13 @@ pub fn conv_time(
     let op = conv::ConvTime { conv: *conv };
     let (n_in, groups) = (x.dim(1)?, conv.groups);
     if has_kernel(&[x, weight]) && groups > 1 && groups < n_in && n_in % groups == 0 {
-        return conv_groups(x, weight, bias, conv);
+        let y = x
+            .contiguous()?
+            .apply_op2(&weight.contiguous()?, grouped::GroupConv(op))?;
+        return match bias {
+            Some(b) => y.broadcast_add(&b.reshape((1, (), 1))?),
+            None => Ok(y),
+        };
     }
     if !has_kernel(&[x, weight]) || !op.fits(x.dim(1)?, weight.dim(1)?, weight.dim(2)?) {
         return composite::conv_time(x, weight, bias, conv);
@@ -155,31 +187,24 @@ pub fn conv_time(
     }
 }
 
-/// A grouped convolution as one dense convolution a group.
-fn conv_groups(
+/// [`conv_time`] of channels-last signals without padding and bias, with GELU behind it where `gelu`: `x`
+/// [B, T, Cin], `weight` [Cout, Cin, K] → [B, T', Cout]. `keep` holds what GELU was given until the
+/// backward pass, which else makes it again.
+pub fn conv_frames(
     x: &Tensor,
     weight: &Tensor,
-    bias: Option<&Tensor>,
-    conv: &TimeConv,
+    stride: usize,
+    gelu: bool,
+    keep: bool,
 ) -> Result<Tensor> {
-    let (g, n_in, n_out) = (conv.groups, x.dim(1)?, weight.dim(0)?);
-    if n_out % g != 0 {
-        bail!("convolution to {n_out} channels in {g} groups");
+    if has_kernel(&[x, weight]) {
+        let op = frames::FrameConv::new(stride, gelu, keep);
+        return x.contiguous()?.apply_op2(&weight.contiguous()?, op);
     }
-    let (n_in, n_out) = (n_in / g, n_out / g);
-    let dense = TimeConv { groups: 1, ..*conv };
-    let parts = (0..g)
-        .map(|i| {
-            let bias = bias.map(|b| b.narrow(0, i * n_out, n_out)).transpose()?;
-            conv_time(
-                &x.narrow(1, i * n_in, n_in)?,
-                &weight.narrow(0, i * n_out, n_out)?,
-                bias.as_ref(),
-                &dense,
-            )
-        })
-        .collect::<Result<Vec<_>>>()?;
-    Tensor::cat(&parts, 1)
+    let conv = TimeConv::padded(stride, 0, 1);
+    let y = composite::conv_time(&x.transpose(1, 2)?.contiguous()?, weight, None, &conv)?;
+    let y = if gelu { composite::gelu(&y)? } else { y };
+    y.transpose(1, 2)?.contiguous()
 }
 
 /// Mean of each `size` neighbours over time, no overlap; a rest shorter than `size` is left out.
@@ -235,6 +260,20 @@ pub(crate) fn block(
     let packed = shape.pack(weights)?;
     let op = block::Block::new(shape, lengths, factors, keep);
     x.contiguous()?.apply_op2(&packed, op).map(Some)
+}
+
+/// A post-norm transformer layer: `x` [B, N, width], the weights in the order of [`layer`]. `None` where
+/// there is no kernel for these tensors.
+pub(crate) fn layer(
+    x: &Tensor,
+    weights: [[&Tensor; 2]; LAYER_PAIRS],
+    shape: LayerShape,
+    keep: bool,
+) -> Result<Option<Tensor>> {
+    if !has_kernel(&[x]) || !has_kernel(weights.as_flattened()) {
+        return Ok(None);
+    }
+    layer::layer(x, weights, shape, keep).map(Some)
 }
 
 /// Factors of drop path for a batch of `b`: 0 with probability `p`, else 1 / (1 − p).
@@ -301,41 +340,6 @@ pub fn attention_padded(
     let logits = matmul(&(q.contiguous()? * scale)?, &k.t()?.contiguous()?)?;
     let logits = logits.broadcast_add(&outside.reshape((b, 1, 1, n))?)?;
     matmul(&softmax(&logits)?, &v.contiguous()?)?.broadcast_mul(&inside.reshape((b, 1, n, 1))?)
-}
-
-/// As [`group_norm`], for samples with different numbers of rows: statistics are taken over the
-/// first `rows[i]` rows of sample i, and the rows after them, which are padding, become zero.
-pub fn group_norm_padded(
-    x: &Tensor,
-    groups: usize,
-    weight: &Tensor,
-    bias: &Tensor,
-    eps: f64,
-    rows: &[usize],
-) -> Result<Tensor> {
-    let (b, r, c, l) = x.dims4()?;
-    if rows.len() != b || rows.iter().any(|n| *n == 0 || *n > r) {
-        bail!("rows {rows:?} for {b} samples of {r} rows");
-    }
-    let (inside, _) = composite::prefix_mask(rows, r, x.dtype(), x.device())?;
-    let inside = inside.reshape((b, r, 1, 1))?;
-    let share: Vec<f64> = rows
-        .iter()
-        .map(|n| 1.0 / (n * (c / groups) * l) as f64)
-        .collect();
-    let share = constants(share, (b, 1, 1, 1), x)?;
-    let mean = |t: &Tensor| t.sum_keepdim(3)?.sum_keepdim(1)?.broadcast_mul(&share);
-    let g = x
-        .reshape((b, r, groups, (c / groups) * l))?
-        .broadcast_mul(&inside)?;
-    let centred = g.broadcast_sub(&mean(&g)?)?.broadcast_mul(&inside)?;
-    let var = mean(&centred.sqr()?)?;
-    centred
-        .broadcast_div(&(var + eps)?.sqrt()?)?
-        .reshape((b, r, c, l))?
-        .broadcast_mul(&weight.reshape((c, 1))?)?
-        .broadcast_add(&bias.reshape((c, 1))?)?
-        .broadcast_mul(&inside)
 }
 
 /// Constants in the type and on the device of `like`. Rounded on the CPU: not every device has f64.

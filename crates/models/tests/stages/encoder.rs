@@ -100,7 +100,7 @@ fn group_norm_and_attention_with_padding_are_differentiable() {
     // Finite differences in f64; the kernel (attention, f32) against the composite.
     let shape = [2usize, 3, 4, 5];
     let (w, b) = (noise("w", &[4], DType::F64), noise("b", &[4], DType::F64));
-    let norm = |x: &Tensor| ops::group_norm_padded(x, 2, &w, &b, 1e-5, &[2, 3]).unwrap();
+    let norm = |x: &Tensor| ops::group_norm_gelu(x, 2, &w, &b, 1e-5, Some(&[2, 3])).unwrap();
     let k = noise("k", &[2, 2, 6, 3], DType::F64);
     let v = noise("v", &[2, 2, 6, 3], DType::F64);
     let attend = |q: &Tensor, dtype: DType| {
@@ -121,7 +121,15 @@ fn group_norm_and_attention_with_padding_are_differentiable() {
         assert!(ops::attention_padded(&q, &k, &v, 0.5, &lengths).is_err());
     }
     assert!(
-        ops::group_norm_padded(&noise("x", &shape, DType::F64), 2, &w, &b, 1e-5, &[0, 3]).is_err()
+        ops::group_norm_gelu(
+            &noise("x", &shape, DType::F64),
+            2,
+            &w,
+            &b,
+            1e-5,
+            Some(&[0, 3])
+        )
+        .is_err()
     );
 }
 

@@ -145,6 +145,18 @@ fn products() -> Vec<Case> {
             &[6, 1, 16],
             TimeConv::same(16, 6),
         ),
+        case(
+            "convolution, channels-last",
+            &[&[2, 33, 6], &[8, 6, 3]],
+            true,
+            Box::new(|a| ops::conv_frames(&a[0], &a[1], 2, false, false)),
+        ),
+        case(
+            "convolution, channels-last, and GELU",
+            &[&[2, 33, 6], &[8, 6, 3]],
+            false,
+            Box::new(|a| ops::conv_frames(&a[0], &a[1], 2, true, true)),
+        ),
     ]
 }
 
@@ -160,16 +172,16 @@ fn norms() -> Vec<Case> {
             Box::new(|a| ops::layer_norm(&a[0], &a[1], &a[2], 1e-6)),
         ),
         case(
-            "group norm",
+            "group norm and GELU",
             &[&[2, 255, 8, 5], &[8], &[8]],
             false,
-            Box::new(|a| ops::group_norm(&a[0], 4, &a[1], &a[2], 1e-5)),
+            Box::new(|a| ops::group_norm_gelu(&a[0], 4, &a[1], &a[2], 1e-5, None)),
         ),
         case(
-            "group norm, padded",
+            "group norm and GELU, padded",
             &[&[3, 6, 8, 5], &[8], &[8]],
             false,
-            Box::new(|a| ops::group_norm_padded(&a[0], 4, &a[1], &a[2], 1e-5, &[6, 1, 4])),
+            Box::new(|a| ops::group_norm_gelu(&a[0], 4, &a[1], &a[2], 1e-5, Some(&[6, 1, 4]))),
         ),
         case("batch norm", &[&[4, 3, 32], &[3], &[3]], false, batch(None)),
         case(

@@ -1,8 +1,8 @@
 //! The backward pass of a group of samples.
 
-use super::forward::QUERIES;
 use super::{Group, Kept};
 use crate::kernels::gemm::{Mat, matmul};
+use crate::kernels::heads::{Part, Room, Target};
 use crate::kernels::scratch::Scratch;
 use crate::kernels::tokens::{Rows, add_columns, norm_rows, norm_rows_grad, scaled};
 use crate::kernels::vector;
@@ -56,41 +56,27 @@ impl Group<'_> {
         g: &[f32],
         dqkv: &mut [f32],
     ) -> [Scratch; 2] {
-        let (d, head, n) = (self.shape.width, self.shape.head(), self.tokens);
-        let scale = 1.0 / (head as f32).sqrt();
+        let (d, n) = (self.shape.width, self.tokens);
         let (mut dq, mut dk) = (self.unpadded(d), self.unpadded(d));
-        let most = QUERIES.min(n) * n;
-        let (mut p, mut dp, mut row) = (Scratch::any(most), Scratch::any(most), vec![0.0; n]);
-        for (i, &length) in self.lengths.iter().enumerate() {
-            for at in (0..d).step_by(head) {
+        let mut room = Room::new(n);
+        let part = |data, stride| Part { data, stride };
+        for i in 0..self.lengths.len() {
+            for at in (0..d).step_by(self.shape.head()) {
                 let first = i * n * d + at;
-                let third = i * n * 3 * d + 2 * d + at;
-                let (q, k) = (&q[first..], &k[first..]);
-                let v = Mat::new(&qkv[third..], 3 * d, 1);
-                for from in (0..length).step_by(QUERIES) {
-                    let to = (from + QUERIES).min(length);
-                    let rows = to - from;
-                    let (p, dp) = (&mut p[..rows * length], &mut dp[..rows * length]);
-                    self.probabilities(q, k, (from, to), length, p);
-                    let g = Mat::new(&g[first + from * d..], d, 1);
-                    let later = from > 0;
-                    let pt = Mat::new(p, length, 1).t();
-                    let dv = &mut dqkv[third..];
-                    matmul((length, rows, head), 1.0, pt, g, later, dv, 3 * d);
-                    matmul((rows, head, length), 1.0, g, v.t(), false, dp, length);
-                    let row = &mut row[..length];
-                    for (dp, p) in dp.chunks_exact_mut(length).zip(p.chunks_exact(length)) {
-                        row.copy_from_slice(dp);
-                        vector::softmax_grad(p, row, dp);
-                    }
-                    let dp = Mat::new(dp, length, 1);
-                    let keys = Mat::new(k, d, 1);
-                    let out = &mut dq[first + from * d..];
-                    matmul((rows, length, head), scale, dp, keys, false, out, d);
-                    let queries = Mat::new(&q[from * d..], d, 1);
-                    let out = &mut dk[first..];
-                    matmul((length, rows, head), scale, dp.t(), queries, later, out, d);
-                }
+                let third = 3 * i * n * d + 2 * d + at;
+                let parts = [
+                    part(&q[first..], d),
+                    part(&k[first..], d),
+                    part(&qkv[third..], 3 * d),
+                ];
+                let into = [
+                    (&mut dq[first..], d),
+                    (&mut dk[first..], d),
+                    (&mut dqkv[third..], 3 * d),
+                ]
+                .map(|(data, stride)| Target { data, stride });
+                let g = part(&g[first..], d);
+                self.head(i).backward(parts, g, into, &mut room);
             }
         }
         [dq, dk]

@@ -2,12 +2,10 @@
 
 use super::{Group, Kept};
 use crate::kernels::gemm::{Mat, matmul};
+use crate::kernels::heads::{Head, Part, Room, Target};
 use crate::kernels::scratch::Scratch;
 use crate::kernels::tokens::{Rows, fill_rows, norm_rows, residual};
 use crate::kernels::vector;
-
-/// Rows of queries that are held against all keys at once: what they give stays in the cache.
-pub(super) const QUERIES: usize = 64;
 
 impl Group<'_> {
     /// out ← rows·weightᵀ + bias, `weight` [n_out, n_in].
@@ -55,43 +53,32 @@ impl Group<'_> {
         })
     }
 
-    /// softmax(q·kᵀ/√head) of queries `from..to` of one head against `n` keys, into `p`. `q` and `k` start
-    /// at the sample's head and go on by the width.
-    pub(super) fn probabilities(
-        &self,
-        q: &[f32],
-        k: &[f32],
-        (from, to): (usize, usize),
-        n: usize,
-        p: &mut [f32],
-    ) {
-        let (d, head) = (self.shape.width, self.shape.head());
-        let scale = 1.0 / (head as f32).sqrt();
-        let q = Mat::new(&q[from * d..], d, 1);
-        let k = Mat::new(k, d, 1).t();
-        matmul((to - from, head, n), scale, q, k, false, p, n);
-        p.chunks_exact_mut(n).for_each(vector::softmax);
+    /// One head of sample `i`.
+    pub(super) fn head(&self, i: usize) -> Head {
+        Head {
+            width: self.shape.head(),
+            tokens: self.lengths[i],
+            drop: None,
+            first: 0,
+            row: 0,
+        }
     }
 
     /// The heads' result, [rows, width]; zero for padding.
     fn attend(&self, qkv: &[f32]) -> Scratch {
-        let (d, head, n) = (self.shape.width, self.shape.head(), self.tokens);
+        let (d, n) = (self.shape.width, self.tokens);
         let [q, k] = self.queries_and_keys(qkv);
         let mut out = self.unpadded(d);
-        let mut p = Scratch::any(QUERIES.min(n) * n);
-        for (i, &length) in self.lengths.iter().enumerate() {
-            for at in (0..d).step_by(head) {
+        let mut room = Room::new(n);
+        let part = |data, stride| Part { data, stride };
+        for i in 0..self.lengths.len() {
+            for at in (0..d).step_by(self.shape.head()) {
                 let first = i * n * d + at;
-                let (q, k) = (&q[first..], &k[first..]);
-                let v = Mat::new(&qkv[i * n * 3 * d + 2 * d + at..], 3 * d, 1);
-                for from in (0..length).step_by(QUERIES) {
-                    let to = (from + QUERIES).min(length);
-                    let p = &mut p[..(to - from) * length];
-                    self.probabilities(q, k, (from, to), length, p);
-                    let p = Mat::new(p, length, 1);
-                    let out = &mut out[first + from * d..];
-                    matmul((to - from, length, head), 1.0, p, v, false, out, d);
-                }
+                let v = &qkv[3 * i * n * d + 2 * d + at..];
+                let parts = [part(&q[first..], d), part(&k[first..], d), part(v, 3 * d)];
+                let (data, stride) = (&mut out[first..], d);
+                self.head(i)
+                    .forward(parts, Target { data, stride }, &mut room);
             }
         }
         out
