@@ -7,8 +7,7 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use super::cpu::{Values, values};
-use crate::kernels::gemm::{Mat, matmul};
-use crate::kernels::vector;
+use crate::kernels::heads::{Head, Part, Room, Target};
 
 /// Arguments q, k, v [B, H, N, D].
 pub(super) struct Attention {
@@ -26,18 +25,14 @@ impl Attention {
             .map_or(n, |l| (*l).min(n))
     }
 
-    /// softmax(q·kᵀ·scale) of one head into `p` [N, N].
-    fn probabilities(&self, q: &[f32], k: &[f32], n: usize, d: usize, p: &mut [f32]) {
-        matmul(
-            (n, d, n),
-            self.scale,
-            Mat::new(q, d, 1),
-            Mat::new(k, d, 1).t(),
-            false,
-            p,
-            n,
-        );
-        p.chunks_exact_mut(n).for_each(vector::softmax);
+    /// Head `i` of the batch.
+    fn head(&self, i: usize, heads: usize, n: usize, d: usize) -> Head {
+        Head {
+            width: d,
+            tokens: self.length(i, heads, n),
+            scale: self.scale,
+            drop: None,
+        }
     }
 }
 
@@ -74,23 +69,14 @@ impl CustomOp3 for Attention {
             .zip(heads)
             .enumerate()
             .for_each_init(
-                || vec![0.0; n * n],
-                |p, (i, (out, ((q, k), v)))| {
-                    let n = self.length(i, h, n);
-                    let p = &mut p[..n * n];
-                    if n == 0 {
-                        return;
-                    }
-                    self.probabilities(q, k, n, d, p);
-                    matmul(
-                        (n, n, d),
-                        1.0,
-                        Mat::new(p, n, 1),
-                        Mat::new(v, d, 1),
-                        false,
-                        out,
-                        d,
-                    );
+                || Room::new(n, d),
+                |room, (i, (out, ((q, k), v)))| {
+                    let parts = [q, k, v].map(|data| Part { data, stride: d });
+                    let out = Target {
+                        data: out,
+                        stride: d,
+                    };
+                    self.head(i, h, n, d).forward(parts, out, room);
                 },
             );
         Ok((CpuStorage::F32(out), lq.shape().clone()))
@@ -128,32 +114,12 @@ impl CustomOp3 for Attention {
             .zip(dk.par_chunks_mut(size))
             .zip(dv.par_chunks_mut(size));
         results.zip(arguments).enumerate().for_each_init(
-            || (vec![0.0; n * n], vec![0.0; n * n], vec![0.0; n]),
-            |(p, dp, row), (i, (((dq, dk), dv), (((q, k), v), g)))| {
-                let n = self.length(i, h, n);
-                let (p, dp, row) = (&mut p[..n * n], &mut dp[..n * n], &mut row[..n]);
-                if n == 0 {
-                    return;
-                }
-                self.probabilities(q, k, n, d, p);
-                let g = Mat::new(g, d, 1);
-                matmul((n, n, d), 1.0, Mat::new(p, n, 1).t(), g, false, dv, d);
-                matmul((n, d, n), 1.0, g, Mat::new(v, d, 1).t(), false, dp, n);
-                for (dp, p) in dp.chunks_exact_mut(n).zip(p.chunks_exact(n)) {
-                    row.copy_from_slice(dp);
-                    vector::softmax_grad(p, row, dp);
-                }
-                let dp = Mat::new(dp, n, 1);
-                matmul((n, n, d), self.scale, dp, Mat::new(k, d, 1), false, dq, d);
-                matmul(
-                    (n, n, d),
-                    self.scale,
-                    dp.t(),
-                    Mat::new(q, d, 1),
-                    false,
-                    dk,
-                    d,
-                );
+            || Room::new(n, d),
+            |room, (i, (((dq, dk), dv), (((q, k), v), g)))| {
+                let parts = [q, k, v].map(|data| Part { data, stride: d });
+                let g = Part { data: g, stride: d };
+                let into = [dq, dk, dv].map(|data| Target { data, stride: d });
+                self.head(i, h, n, d).backward(parts, g, into, room);
             },
         );
         let tensor = |values: Vec<f32>| Tensor::from_vec(values, q.shape(), q.device()).map(Some);

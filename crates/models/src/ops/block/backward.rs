@@ -58,7 +58,7 @@ impl Group<'_> {
     ) -> [Scratch; 2] {
         let (d, n) = (self.shape.width, self.tokens);
         let (mut dq, mut dk) = (self.unpadded(d), self.unpadded(d));
-        let mut room = Room::new(n);
+        let mut room = Room::new(n, self.shape.head());
         let part = |data, stride| Part { data, stride };
         for i in 0..self.lengths.len() {
             for at in (0..d).step_by(self.shape.head()) {

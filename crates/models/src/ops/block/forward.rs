@@ -58,9 +58,8 @@ impl Group<'_> {
         Head {
             width: self.shape.head(),
             tokens: self.lengths[i],
+            scale: 1.0 / (self.shape.head() as f32).sqrt(),
             drop: None,
-            first: 0,
-            row: 0,
         }
     }
 
@@ -69,7 +68,7 @@ impl Group<'_> {
         let (d, n) = (self.shape.width, self.tokens);
         let [q, k] = self.queries_and_keys(qkv);
         let mut out = self.unpadded(d);
-        let mut room = Room::new(n);
+        let mut room = Room::new(n, self.shape.head());
         let part = |data, stride| Part { data, stride };
         for i in 0..self.lengths.len() {
             for at in (0..d).step_by(self.shape.head()) {

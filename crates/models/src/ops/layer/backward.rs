@@ -99,7 +99,7 @@ impl Batch<'_> {
             .zip(dv.par_chunks_mut(size))
             .enumerate()
             .for_each_init(
-                || Room::new(self.tokens),
+                || Room::new(self.tokens, self.head()),
                 |room, (i, ((dq, dk), dv))| {
                     for h in 0..self.shape.heads {
                         let at = h * self.head();

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::{Batch, Drop, FIRST, K, Kept, LAST, NORM, OUT, Q, SECOND, V};
 use crate::kernels::gemm::{Mat, matmul_shared};
-use crate::kernels::heads::{Head, Part, Room, Target};
+use crate::kernels::heads::{self, Head, Part, Room, Target};
 use crate::kernels::scratch::Scratch;
 use crate::kernels::tokens::{Rows, fill_rows, norm_rows, residual};
 use crate::kernels::vector;
@@ -80,16 +80,20 @@ impl Batch<'_> {
         Head {
             width: self.head(),
             tokens: n,
-            drop: self.shape.attention,
-            first: ((i * self.shape.heads + h) * n * n) as u64,
-            row: n as u64,
+            scale: 1.0 / (self.head() as f32).sqrt(),
+            drop: self.shape.attention.map(|(share, stream)| heads::Drop {
+                share,
+                stream,
+                first: ((i * self.shape.heads + h) * n * n) as u64,
+                row: n as u64,
+            }),
         }
     }
 
     fn attend(&self, qkv: &[Scratch; 3], out: &mut [f32]) {
         let (d, size) = (self.width, self.tokens * self.width);
         out.par_chunks_mut(size).enumerate().for_each_init(
-            || Room::new(self.tokens),
+            || Room::new(self.tokens, self.head()),
             |room, (i, out)| {
                 for h in 0..self.shape.heads {
                     let at = h * self.head();
