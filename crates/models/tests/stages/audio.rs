@@ -201,6 +201,34 @@ fn training_is_random_by_step_and_evaluation_is_not() {
     assert_eq!(run(Mode::Eval), run(Mode::Eval));
 }
 
+/// Sizes at which matrix products are shared by threads, with all that training adds.
+#[test]
+fn results_do_not_depend_on_the_number_of_threads() {
+    let config = Wav2Vec2Config {
+        hidden_size: 192,
+        intermediate_size: 400,
+        conv_dim: vec![64, 64, 48],
+        mask_time_length: 3,
+        ..tiny()
+    };
+    let run = |threads: usize| {
+        let mut params = Params::new(1, &Device::Cpu);
+        let net = Wav2Vec2::new(&config, &mut params, "").unwrap();
+        let x = tensor("sound", &[19, 4003], DType::F32);
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        pool.install(|| {
+            let y = net.forward(&x, TRAIN).unwrap();
+            let grads = y.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+            let all = params.trainable().map(|p| flat(grads.get(&p.var).unwrap()));
+            (flat(&y), all.collect::<Vec<_>>())
+        })
+    };
+    assert_eq!(run(1), run(3));
+}
+
 #[test]
 fn one_door_to_all_and_frozen_ones_do_not_learn() {
     let wave = sound(1203, DType::F32);
