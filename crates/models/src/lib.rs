@@ -23,6 +23,8 @@ pub mod ops;
 mod params;
 pub mod pretrain;
 pub mod rng;
+#[cfg(test)]
+mod slopes;
 pub mod weights;
 
 pub use compute::{Compute, Precision};

@@ -224,16 +224,14 @@ mod tests {
 
     use super::*;
 
-    /// Result and all gradients of a layer by `run`, with weights away from the ones and zeros they start
-    /// with.
-    fn all(
-        c: &Wav2Vec2Config,
-        dims: [usize; 3],
-        run: impl Fn(&Layer, &Tensor) -> Result<Tensor>,
-    ) -> Vec<(String, Vec<f32>)> {
+    fn wave(n: usize, f: f32) -> Vec<f32> {
+        (0..n).map(|k| (k as f32 * f).sin()).collect()
+    }
+
+    /// A layer with weights away from the ones and zeros they start with, and something to go through it.
+    fn made(c: &Wav2Vec2Config, dims: [usize; 3]) -> (Params, Layer, Var) {
         let mut params = Params::new(3, &Device::Cpu);
         let layer = Layer::new(c, &mut params, "layer").unwrap();
-        let wave = |n: usize, f: f32| (0..n).map(|k| (k as f32 * f).sin()).collect::<Vec<_>>();
         for (i, p) in params.trainable().enumerate() {
             let by = wave(p.var.elem_count(), 0.61 + i as f32);
             let by = Tensor::from_vec(by, p.var.shape(), &Device::Cpu).unwrap();
@@ -241,9 +239,18 @@ mod tests {
                 .set(&(p.var.as_tensor() + (by * 0.1).unwrap()).unwrap())
                 .unwrap();
         }
+        let x = Tensor::from_vec(wave(dims.iter().product(), 0.37), &dims, &Device::Cpu).unwrap();
+        (params, layer, Var::from_tensor(&x).unwrap())
+    }
+
+    /// Result and all gradients of a layer by `run`.
+    fn all(
+        c: &Wav2Vec2Config,
+        dims: [usize; 3],
+        run: impl Fn(&Layer, &Tensor) -> Result<Tensor>,
+    ) -> Vec<(String, Vec<f32>)> {
+        let (params, layer, x) = made(c, dims);
         let n = dims.iter().product();
-        let x = Tensor::from_vec(wave(n, 0.37), &dims, &Device::Cpu).unwrap();
-        let x = Var::from_tensor(&x).unwrap();
         let y = run(&layer, x.as_tensor()).unwrap();
         let counted = Tensor::from_vec(wave(n, 0.11), &dims, &Device::Cpu).unwrap();
         let grads = (&y * counted)
@@ -259,9 +266,10 @@ mod tests {
         all
     }
 
-    #[test]
-    fn the_fused_layer_is_the_composite_one() {
-        let train = Mode::Train { seed: 5, step: 9 };
+    const TRAIN: Mode = Mode::Train { seed: 5, step: 9 };
+
+    /// Without dropout and with all of it.
+    fn configs() -> [Wav2Vec2Config; 2] {
         let plain = Wav2Vec2Config {
             hidden_size: 24,
             num_attention_heads: 3,
@@ -274,9 +282,28 @@ mod tests {
             activation_dropout: 0.4,
             ..plain.clone()
         };
+        [plain, dropped]
+    }
+
+    #[test]
+    fn gradients_are_slopes() {
+        let [plain, dropped] = configs();
+        for dims in [[1, 1, 24], [3, 17, 24], [1, 255, 24]] {
+            for (c, mode) in [(&plain, Mode::Eval), (&dropped, TRAIN)] {
+                let (params, layer, x) = made(c, dims);
+                let mut vars = vec![("x".to_string(), x.clone())];
+                vars.extend(params.trainable().map(|p| (p.name.clone(), p.var.clone())));
+                crate::slopes::hold(&vars, || layer.forward(x.as_tensor(), mode).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn the_fused_layer_is_the_composite_one() {
+        let [plain, dropped] = configs();
         // One token, more rows than a task works through, more queries than meet the keys at once.
         for dims in [[1, 1, 24], [3, 17, 24], [2, 131, 24]] {
-            for (c, mode) in [(&plain, Mode::Eval), (&dropped, train)] {
+            for (c, mode) in [(&plain, Mode::Eval), (&dropped, TRAIN)] {
                 let fused = all(c, dims, |layer, x| layer.forward(x, mode));
                 let single = all(c, dims, |layer, x| layer.composite(x, mode));
                 for ((name, a), (_, b)) in fused.iter().zip(&single) {

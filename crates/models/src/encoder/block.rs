@@ -266,11 +266,11 @@ mod tests {
 
     use super::*;
 
-    /// Two results and all gradients of a block, fused and from single operations.
-    fn both(c: &EncoderConfig, dims: [usize; 3], lengths: Option<&[usize]>, mode: Mode) {
+    /// A block with weights away from the ones and zeros they start with, which would hide a mistake, and
+    /// something to go through it.
+    fn made(c: &EncoderConfig, dims: [usize; 3]) -> (Params, Block, Var) {
         let mut params = Params::new(3, &Device::Cpu);
         let block = Block::new(&mut params, "", c.depth - 1, c).unwrap();
-        // Away from the ones and zeros they start with, which would hide a mistake.
         for (i, p) in params.trainable().enumerate() {
             let n = p.var.elem_count();
             let own = p.var.as_tensor().flatten_all().unwrap();
@@ -283,7 +283,14 @@ mod tests {
         }
         let n: usize = dims.iter().product();
         let values: Vec<f32> = (0..n).map(|k| (k as f32 * 0.37).sin() + 0.3).collect();
-        let x = Var::from_tensor(&Tensor::from_vec(values, &dims, &Device::Cpu).unwrap()).unwrap();
+        let x = Tensor::from_vec(values, &dims, &Device::Cpu).unwrap();
+        (params, block, Var::from_tensor(&x).unwrap())
+    }
+
+    /// Two results and all gradients of a block, fused and from single operations.
+    fn both(c: &EncoderConfig, dims: [usize; 3], lengths: Option<&[usize]>, mode: Mode) {
+        let (params, block, x) = made(c, dims);
+        let n: usize = dims.iter().product();
         // Tokens of padding count for nothing.
         let counted: Vec<f32> = (0..n)
             .map(|k| {
@@ -329,6 +336,18 @@ mod tests {
             conv_channels: 4,
             drop_path: 0.5,
             ..EncoderConfig::new(crate::encoder::Size::Tiny)
+        }
+    }
+
+    #[test]
+    fn gradients_are_slopes() {
+        let c = small(36);
+        for dims in [[1, 1, 100], [3, 7, 100], [1, 255, 100]] {
+            let (params, block, x) = made(&c, dims);
+            let mode = Mode::Train { seed: 5, step: 9 };
+            let mut vars = vec![("x".to_owned(), x.clone())];
+            vars.extend(params.trainable().map(|p| (p.name.clone(), p.var.clone())));
+            crate::slopes::hold(&vars, || block.forward(x.as_tensor(), None, mode).unwrap());
         }
     }
 

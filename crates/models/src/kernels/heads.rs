@@ -21,19 +21,19 @@ pub(crate) struct Head {
     /// What products of queries and keys are multiplied by.
     pub(crate) scale: f32,
     /// Dropout of the probabilities.
-    pub(crate) drop: Option<Drop>,
+    pub(crate) drop: Option<Dropout>,
 }
 
 /// Dropout of probabilities: that of query i, key j is draw number `first` + i·`row` + j.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Drop {
+pub(crate) struct Dropout {
     pub(crate) share: f32,
     pub(crate) stream: Stream,
     pub(crate) first: u64,
     pub(crate) row: u64,
 }
 
-impl Drop {
+impl Dropout {
     /// `x` [keys, queries from `from` on] after dropout.
     fn apply(&self, x: &mut [f32], from: usize, queries: usize) {
         let scale = 1.0 / (1.0 - self.share);

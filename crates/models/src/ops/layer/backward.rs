@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::forward::{ROWS, dropped};
-use super::{Batch, Drop, FIRST, K, Kept, LAST, NORM, OUT, PAIRS, Q, SECOND, V};
+use super::{Batch, Dropout, FIRST, K, Kept, LAST, NORM, OUT, PAIRS, Q, SECOND, V};
 use crate::kernels::gemm::{Mat, matmul_shared};
 use crate::kernels::heads::{Part, Room, Target};
 use crate::kernels::scratch::Scratch;
@@ -66,7 +66,7 @@ impl Batch<'_> {
     }
 
     /// `g` after the dropout that its value went through.
-    fn dropped_all(&self, g: &[f32], drop: Drop) -> Scratch {
+    fn dropped_all(&self, g: &[f32], drop: Dropout) -> Scratch {
         let mut out = Scratch::any(g.len());
         let size = ROWS * self.width;
         let chunks = out.par_chunks_mut(size).zip(g.par_chunks(size));

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{Batch, Drop, FIRST, K, Kept, LAST, NORM, OUT, Q, SECOND, V};
+use super::{Batch, Dropout, FIRST, K, Kept, LAST, NORM, OUT, Q, SECOND, V};
 use crate::kernels::gemm::{Mat, matmul_shared};
 use crate::kernels::heads::{self, Head, Part, Room, Target};
 use crate::kernels::scratch::Scratch;
@@ -13,7 +13,7 @@ use crate::kernels::vector;
 pub(super) const ROWS: usize = 32;
 
 /// `x` after dropout, its first value number `first` of the draws, into `out`.
-pub(super) fn dropped(x: &[f32], drop: Drop, first: usize, out: &mut [f32]) {
+pub(super) fn dropped(x: &[f32], drop: Dropout, first: usize, out: &mut [f32]) {
     match drop {
         None => out.copy_from_slice(x),
         Some((share, stream)) => vector::dropout(x, share, stream, first as u64, out),
@@ -44,7 +44,7 @@ impl Batch<'_> {
     }
 
     /// y ← x + drop(y).
-    fn add(&self, x: &[f32], drop: Drop, y: &mut [f32]) {
+    fn add(&self, x: &[f32], drop: Dropout, y: &mut [f32]) {
         let size = ROWS * self.width;
         let chunks = y.par_chunks_mut(size).zip(x.par_chunks(size)).enumerate();
         chunks.for_each_init(
@@ -81,7 +81,7 @@ impl Batch<'_> {
             width: self.head(),
             tokens: n,
             scale: 1.0 / (self.head() as f32).sqrt(),
-            drop: self.shape.attention.map(|(share, stream)| heads::Drop {
+            drop: self.shape.attention.map(|(share, stream)| heads::Dropout {
                 share,
                 stream,
                 first: ((i * self.shape.heads + h) * n * n) as u64,

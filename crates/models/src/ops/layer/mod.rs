@@ -40,7 +40,7 @@ const SECOND: usize = 6;
 const LAST: usize = 7;
 
 /// Share and stream of a dropout; none in evaluation.
-pub(crate) type Drop = Option<(f32, Stream)>;
+pub(crate) type Dropout = Option<(f32, Stream)>;
 
 /// Shape of a layer.
 #[derive(Debug, Clone, Copy)]
@@ -50,13 +50,13 @@ pub(crate) struct Shape {
     /// Epsilon of both norms.
     pub(crate) eps: f32,
     /// Dropout of attention's probabilities.
-    pub(crate) attention: Drop,
+    pub(crate) attention: Dropout,
     /// Dropout of what attention gives.
-    pub(crate) middle: Drop,
+    pub(crate) middle: Dropout,
     /// Dropout of the hidden layer after GELU.
-    pub(crate) hidden: Drop,
+    pub(crate) hidden: Dropout,
     /// Dropout of what the feed-forward network gives.
-    pub(crate) output: Drop,
+    pub(crate) output: Dropout,
 }
 
 /// What the backward pass needs; rows are tokens.
