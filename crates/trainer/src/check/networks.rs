@@ -8,7 +8,7 @@ use mmpipe_models::align::FusionKind;
 use mmpipe_models::encoder::Size;
 use mmpipe_train::{AdamW, StepConfig};
 
-use super::{Case, Found, gradients, values};
+use super::{Case, Found, GRADIENT, gradients, values};
 use crate::networks::{self as net, Scale, Work};
 
 /// Largest relative difference of the loss or the gradient of a whole network, both f32.
@@ -62,17 +62,22 @@ fn steps(work: &Work) -> Result<Found> {
     };
     let mut adamw = AdamW::new(&work.params, &cfg)?;
     let mut found = Vec::new();
+    let at = || -> Result<Vec<Vec<f64>>> {
+        let vars = work.params.iter().map(|p| values(p.var.as_tensor()));
+        vars.collect()
+    };
+    let before = at()?;
     for step in 0..STEPS {
         let loss = (work.loss)(Mode::Train { seed: 5, step })?;
         let norm = adamw.step(&work.params, &loss.backward()?, 1e-2, step)?;
         found.push((format!("loss {step}"), values(&loss)?));
         found.push((format!("gradient norm {step}"), vec![norm]));
     }
-    for p in work.params.iter() {
-        found.push((
-            format!("{} after {STEPS} steps", p.name),
-            values(p.var.as_tensor())?,
-        ));
+    // The way that was gone, which is measured as gradients are: that of a variable which began at zero is
+    // its gradient over again, with the sums that cancel in it.
+    for ((p, before), after) in work.params.iter().zip(before).zip(at()?) {
+        let way = after.iter().zip(before).map(|(a, b)| a - b).collect();
+        found.push((format!("{GRADIENT}{STEPS} steps, {}", p.name), way));
     }
     Ok(found)
 }
