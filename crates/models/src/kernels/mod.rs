@@ -1,4 +1,5 @@
-//! CPU kernels over plain `f32` slices: matrix products, vector functions and sliding products.
+//! CPU kernels over plain `f32` slices: matrix products, attention of a head, norms, vector functions and
+//! sliding products.
 //!
 //! The instruction set is chosen at run time (AVX-512, AVX2 with FMA, else the baseline), so no
 //! compiler flag is asked of anyone. Nothing here knows of tensors or gradients.

@@ -89,6 +89,7 @@ impl Batch<'_> {
     /// Mean and 1 / sqrt(population variance + eps) of each column's group.
     fn moments(&self, x: &[f32], scale: f32) -> [Vec<f32>; 2] {
         let [mut mean, mut inv] = [(); 2].map(|()| vec![0.0; self.width]);
+        // Sums about zero, then squares about the mean.
         column_sums(x, &inv, false, &mut mean);
         share(&mut mean, self.of_group, scale);
         column_sums(x, &mean, true, &mut inv);
