@@ -5,9 +5,9 @@ use multiversion::{multiversion, target::target_cfg_f};
 
 use super::vector::{gelu_slope, mul_add, normal_cdf};
 
-/// Rows whose sums are taken by themselves before they are added to the others, so that rounding does
+/// Rows whose sums are taken in f32 before they are added to the others in f64, so that rounding does
 /// not grow with the length.
-const BLOCK: usize = 64;
+const BLOCK: usize = 16;
 
 /// What the norm takes away, what it multiplies by, weight and bias, each a value a column.
 #[derive(Clone, Copy)]
@@ -18,14 +18,21 @@ pub(crate) struct Columns<'a> {
     pub(crate) bias: &'a [f32],
 }
 
+#[inline(always)]
+fn add(part: &[f32], total: &mut [f64]) {
+    for (t, p) in total.iter_mut().zip(part) {
+        *t += f64::from(*p);
+    }
+}
+
 /// Σ (x − centre)^power of every column, the power 1 or 2; rows are as wide as `out`.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512bw+avx512dq+avx2+fma+bmi2",
     "x86_64+avx2+fma+bmi2"
 ))]
-pub(crate) fn column_sums(x: &[f32], centre: &[f32], squares: bool, out: &mut [f32]) {
+pub(crate) fn column_sums(x: &[f32], centre: &[f32], squares: bool, out: &mut [f64]) {
     let width = out.len();
-    let mut part = vec![0.0; width];
+    let mut part = vec![0.0f32; width];
     out.fill(0.0);
     for block in x.chunks(BLOCK * width) {
         part.fill(0.0);
@@ -40,7 +47,7 @@ pub(crate) fn column_sums(x: &[f32], centre: &[f32], squares: bool, out: &mut [f
                 }
             }
         }
-        out.iter_mut().zip(&part).for_each(|(o, p)| *o += p);
+        add(&part, out);
     }
 }
 
@@ -72,12 +79,12 @@ pub(crate) fn norm_gelu_grad(
     c: Columns<'_>,
     g: &[f32],
     out: &mut [f32],
-    [plain, by_hat]: [&mut [f32]; 2],
+    [plain, by_hat]: [&mut [f64]; 2],
 ) {
     let fused = target_cfg_f!(target_feature = "fma");
     let width = c.mean.len();
     let size = BLOCK * width;
-    let (mut some, mut some_hat) = (vec![0.0; width], vec![0.0; width]);
+    let (mut some, mut some_hat) = (vec![0.0f32; width], vec![0.0f32; width]);
     plain.fill(0.0);
     by_hat.fill(0.0);
     for ((out, x), g) in out.chunks_mut(size).zip(x.chunks(size)).zip(g.chunks(size)) {
@@ -95,8 +102,8 @@ pub(crate) fn norm_gelu_grad(
                 *h += *o * hat;
             }
         }
-        plain.iter_mut().zip(&some).for_each(|(o, s)| *o += s);
-        by_hat.iter_mut().zip(&some_hat).for_each(|(o, s)| *o += s);
+        add(&some, plain);
+        add(&some_hat, by_hat);
     }
 }
 

@@ -195,15 +195,27 @@ pub(crate) fn scaled(x: &[f32], gamma: &[f32], factor: f32, width: usize, out: &
     }
 }
 
+/// Rows whose sums are taken by themselves before they are added to the others, so that rounding does
+/// not grow with the number of rows.
+const BLOCK: usize = 16;
+
 /// Adds every row of `x` to `out`.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512bw+avx512dq+avx2+fma+bmi2",
     "x86_64+avx2+fma+bmi2"
 ))]
 pub(crate) fn add_columns(x: &[f32], out: &mut [f32]) {
-    for row in x.chunks_exact(out.len()) {
-        for (o, x) in out.iter_mut().zip(row) {
-            *o += x;
+    let width = out.len();
+    let mut part = vec![0.0; width];
+    for block in x.chunks(BLOCK * width) {
+        part.fill(0.0);
+        for row in block.chunks_exact(width) {
+            for (p, x) in part.iter_mut().zip(row) {
+                *p += x;
+            }
+        }
+        for (o, p) in out.iter_mut().zip(&part) {
+            *o += p;
         }
     }
 }

@@ -446,7 +446,10 @@ fn dense_backward(
         .zip(g.par_chunks(step * s.n_out * s.t_out))
         .map(|((dx, x), g)| {
             let mut dw = vec![0.0; w.len()];
-            let [mut signal, mut turned] = s.room();
+            let [mut signal, mut turned] = match s.pointwise() {
+                true => Default::default(),
+                false => s.room(),
+            };
             let mut dx = dx.chunks_exact_mut(s.n_in * s.t);
             for (x, g) in x
                 .chunks_exact(s.n_in * s.t)

@@ -32,12 +32,14 @@ struct Batch<'a> {
     bias: Vec<f32>,
 }
 
-/// Every `size` neighbours become their sum times `scale`.
-fn share(x: &mut [f32], size: usize, scale: f32) {
-    for part in x.chunks_exact_mut(size) {
-        let sum: f32 = part.iter().sum();
-        part.fill(sum * scale);
+/// Of every `size` neighbours of `x` the sum times `scale`, as `then` makes it, `size` times over.
+fn share(x: &[f64], size: usize, scale: f64, then: impl Fn(f64) -> f64) -> Vec<f32> {
+    let mut out = Vec::with_capacity(x.len());
+    for part in x.chunks_exact(size) {
+        let mean = part.iter().sum::<f64>() * scale;
+        out.extend(std::iter::repeat_n(then(mean) as f32, size));
     }
+    out
 }
 
 impl GroupNormGelu {
@@ -78,24 +80,23 @@ impl Batch<'_> {
     }
 
     /// Values of sample `i` that are no padding, and what the moments divide by.
-    fn real(&self, i: usize) -> (usize, f32) {
+    fn real(&self, i: usize) -> (usize, f64) {
         let rows = self.rows.map_or(self.all_rows, |r| r[i].min(self.all_rows));
         (
             rows * self.width,
-            1.0 / (rows * self.of_group).max(1) as f32,
+            1.0 / (rows * self.of_group).max(1) as f64,
         )
     }
 
     /// Mean and 1 / sqrt(population variance + eps) of each column's group.
-    fn moments(&self, x: &[f32], scale: f32) -> [Vec<f32>; 2] {
-        let [mut mean, mut inv] = [(); 2].map(|()| vec![0.0; self.width]);
+    fn moments(&self, x: &[f32], scale: f64) -> [Vec<f32>; 2] {
+        let mut sums = vec![0.0; self.width];
         // Sums about zero, then squares about the mean.
-        column_sums(x, &inv, false, &mut mean);
-        share(&mut mean, self.of_group, scale);
-        column_sums(x, &mean, true, &mut inv);
-        share(&mut inv, self.of_group, scale);
-        inv.iter_mut()
-            .for_each(|v| *v = 1.0 / (*v + self.eps).sqrt());
+        column_sums(x, &vec![0.0; self.width], false, &mut sums);
+        let mean = share(&sums, self.of_group, scale, |v| v);
+        column_sums(x, &mean, true, &mut sums);
+        let eps = f64::from(self.eps);
+        let inv = share(&sums, self.of_group, scale, |v| 1.0 / (v + eps).sqrt());
         [mean, inv]
     }
 
@@ -123,13 +124,13 @@ impl Batch<'_> {
         let mut sums = vec![0.0; 2 * self.width];
         let (by_hat, plain) = sums.split_at_mut(self.width);
         norm_gelu_grad(x, columns, &g[..real], dx, [&mut *plain, &mut *by_hat]);
-        let mean = |sums: &[f32]| {
-            let mut own: Vec<f32> = sums.iter().zip(&self.weight).map(|(s, w)| s * w).collect();
-            share(&mut own, self.of_group, scale);
-            own
+        let mean = |sums: &[f64]| {
+            let own = sums.iter().zip(&self.weight);
+            let own: Vec<f64> = own.map(|(s, w)| s * f64::from(*w)).collect();
+            share(&own, self.of_group, scale, |v| v)
         };
         norm_grad(x, columns, [&mean(plain), &mean(by_hat)], dx);
-        sums
+        sums.into_iter().map(|s| s as f32).collect()
     }
 }
 
