@@ -369,6 +369,26 @@ mod tests {
         }
     }
 
+    /// Frozen weights get no gradient, the others theirs; a second backward pass gives the same.
+    #[test]
+    fn weights_may_be_frozen_and_gradients_taken_twice() {
+        let (_, block, x) = made(&small(36), [5, 3, 100]);
+        let mut frozen = block.clone();
+        frozen.fc1.weight = block.fc1.weight.detach();
+        let y = frozen.forward(x.as_tensor(), None, Mode::Train { seed: 5, step: 9 });
+        let loss = y.unwrap().sqr().unwrap().sum_all().unwrap();
+        let [first, second] = [(); 2].map(|()| loss.backward().unwrap());
+        assert!(first.get(&block.fc1.weight).is_none());
+        for weight in [&block.attn.qkv.weight, &block.fc2.weight] {
+            let of = |grads: &candle_core::backprop::GradStore| {
+                let g = grads.get(weight).unwrap().flatten_all().unwrap();
+                g.to_vec1::<f32>().unwrap()
+            };
+            assert_eq!(of(&first), of(&second));
+            assert!(of(&first).iter().any(|g| *g != 0.0));
+        }
+    }
+
     #[test]
     fn so_it_is_without_what_can_be_left_out() {
         for (qkv_bias, qk_norm, layer_scale) in [

@@ -4,6 +4,7 @@
 mod attention;
 mod batch_norm;
 mod block;
+mod bound;
 pub mod composite;
 mod conv;
 pub(crate) mod cpu;
@@ -243,7 +244,7 @@ pub fn dropout(x: &Tensor, p: f32, stream: Option<Stream>) -> Result<Tensor> {
     x * mask.to_dtype(x.dtype())?
 }
 
-/// A transformer block: `x` [B, N, width], the weights as [`BlockShape::pack`] gives them. With `lengths`,
+/// A transformer block: `x` [B, N, width], the weights in the order of [`block`]. With `lengths`,
 /// sample i has so many tokens and padding behind them; `factors` are those of drop path. `None` where
 /// there is no kernel for these tensors.
 pub(crate) fn block(
@@ -257,9 +258,7 @@ pub(crate) fn block(
     if !has_kernel(&[x]) || !has_kernel(weights) {
         return Ok(None);
     }
-    let packed = shape.pack(weights)?;
-    let op = block::Block::new(shape, lengths, factors, keep);
-    x.contiguous()?.apply_op2(&packed, op).map(Some)
+    block::block(x, weights, shape, lengths, factors, keep).map(Some)
 }
 
 /// A post-norm transformer layer: `x` [B, N, width], the weights in the order of [`layer`]. `None` where

@@ -93,7 +93,7 @@ impl Group<'_> {
             middle,
             hidden,
         } = kept;
-        let mut grads = Scratch::any(slots.len);
+        let mut grads = Scratch::any(slots.len());
         for part in slots.sums() {
             grads[part].fill(0.0);
         }

@@ -11,9 +11,8 @@
 //! recomputed where it is needed, so nothing of the size tokens × tokens outlives a head, and the kept
 //! values of a block are freed as the backward pass leaves it.
 //!
-//! The weights come as one flat tensor ([`Shape::pack`]), as an operation has at most three arguments;
-//! their gradients go back the way they came. Samples are worked through in groups whose number does
-//! not depend on the threads, and sums are taken in order: the same bits for any number of threads.
+//! Its weights are bound to it (`bound`). Samples are worked through in groups whose number does not
+//! depend on the threads, and sums are taken in order: the same bits for any number of threads.
 
 mod backward;
 mod forward;
@@ -25,7 +24,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape as Dims, Tensor, bail};
 use rayon::prelude::*;
 
-use self::slots::Slots;
+use self::slots::{Slots, Weights};
+use super::bound::Bound;
 use super::cpu::{Values, add_up, chunk, values};
 use crate::kernels::scratch::Scratch;
 
@@ -49,15 +49,6 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    /// The weights as one flat tensor, from their order in [`Slots`].
-    pub(crate) fn pack(&self, weights: &[&Tensor]) -> Result<Tensor> {
-        let flat = weights
-            .iter()
-            .map(|w| w.flatten_all())
-            .collect::<Result<Vec<_>>>()?;
-        Tensor::cat(&flat, 0)
-    }
-
     fn head(&self) -> usize {
         self.width / self.heads
     }
@@ -76,18 +67,31 @@ struct Kept {
     hidden: Scratch,
 }
 
+/// Rows that pay for packing the weights, and for adding a group's gradients to the others'.
+const ROWS: usize = 512;
+/// Groups of a batch that is large enough, at least.
+const GROUPS: usize = 8;
+
+/// Samples of a group.
+fn group_size(batch: usize, tokens: usize) -> usize {
+    let wanted = ROWS.div_ceil(tokens.max(1));
+    chunk(batch).max(wanted.min(batch.div_ceil(GROUPS)))
+}
+
 /// Drop-path factors of each sample: after attention, and after the feed-forward network.
 pub(crate) type Factors = Arc<[[f32; 2]]>;
 
-/// Arguments x [B, N, width] and the packed weights.
+/// Arguments x [B, N, width] and its weights' token.
 pub(crate) struct Block {
-    pub(crate) shape: Shape,
+    shape: Shape,
+    /// In the order of [`Slots`].
+    weights: Bound,
     /// Tokens of each sample, where there is padding behind them.
-    pub(crate) lengths: Option<Arc<[usize]>>,
+    lengths: Option<Arc<[usize]>>,
     /// None: all 1.
-    pub(crate) factors: Option<Factors>,
+    factors: Option<Factors>,
     /// Keep what the backward pass needs; else it is made again.
-    pub(crate) keep: bool,
+    keep: bool,
     /// One a group of samples, filled by the forward pass and taken by the backward pass.
     kept: Mutex<Vec<Option<Kept>>>,
 }
@@ -96,7 +100,7 @@ pub(crate) struct Block {
 struct Group<'a> {
     shape: &'a Shape,
     slots: &'a Slots,
-    weights: &'a [f32],
+    weights: &'a Weights<'a>,
     /// Tokens of a sample, padding included.
     tokens: usize,
     /// Tokens of each sample that are no padding.
@@ -118,31 +122,38 @@ impl Group<'_> {
     }
 
     fn weight(&self, slot: &Range<usize>) -> &[f32] {
-        &self.weights[slot.clone()]
+        self.weights.of(slot)
     }
 }
 
-impl Block {
-    pub(crate) fn new(
-        shape: Shape,
-        lengths: Option<&[usize]>,
-        factors: Option<Factors>,
-        keep: bool,
-    ) -> Self {
-        Self {
-            shape,
-            lengths: lengths.map(Into::into),
-            factors,
-            keep,
-            kept: Mutex::default(),
-        }
-    }
+/// The block on `x`; with `lengths`, sample i has so many tokens; `keep` holds what the backward pass
+/// needs.
+pub(crate) fn block(
+    x: &Tensor,
+    weights: &[&Tensor],
+    shape: Shape,
+    lengths: Option<&[usize]>,
+    factors: Option<Factors>,
+    keep: bool,
+) -> Result<Tensor> {
+    let (weights, token) = Bound::new(weights)?;
+    let block = Block {
+        shape,
+        weights,
+        lengths: lengths.map(Into::into),
+        factors,
+        keep,
+        kept: Mutex::default(),
+    };
+    x.contiguous()?.apply_op2(&token, block)
+}
 
+impl Block {
     /// The samples of group `i`, each of `n` tokens.
     fn group<'a>(
         &'a self,
         slots: &'a Slots,
-        weights: &'a [f32],
+        weights: &'a Weights<'a>,
         samples: Range<usize>,
         n: usize,
     ) -> Group<'a> {
@@ -158,18 +169,21 @@ impl Block {
         }
     }
 
-    fn check(&self, b: usize, d: usize, weights: usize, slots: &Slots) -> Result<()> {
+    /// The weights' values, of a block that fits `b` samples of tokens of `d` values.
+    fn checked(&self, b: usize, d: usize, slots: &Slots) -> Result<Weights<'_>> {
         let s = &self.shape;
-        if d != s.width || s.heads == 0 || !d.is_multiple_of(s.heads) || weights != slots.len {
-            bail!("block of {s:?} with tokens of {d} values and {weights} weights");
-        }
+        let weights = Weights::new(slots, self.weights.values()?);
+        let fits = d == s.width && s.heads > 0 && d.is_multiple_of(s.heads);
+        let Some(weights) = weights.filter(|_| fits) else {
+            bail!("block of {s:?} with tokens of {d} values, or with other weights");
+        };
         let fits = |n: Option<usize>| n.is_none_or(|n| n == b);
         if !fits(self.lengths.as_ref().map(|l| l.len()))
             || !fits(self.factors.as_ref().map(|f| f.len()))
         {
             bail!("block of {b} samples with lengths or factors of another number");
         }
-        Ok(())
+        Ok(weights)
     }
 }
 
@@ -182,14 +196,14 @@ impl CustomOp2 for Block {
         &self,
         x: &CpuStorage,
         lx: &Layout,
-        w: &CpuStorage,
-        lw: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
     ) -> Result<(CpuStorage, Dims)> {
         let (b, n, d) = lx.shape().dims3()?;
-        let (x, w) = (values(x, lx)?, values(w, lw)?);
+        let x = values(x, lx)?;
         let slots = Slots::of(&self.shape);
-        self.check(b, d, w.len(), &slots)?;
-        let size = chunk(b);
+        let weights = self.checked(b, d, &slots)?;
+        let size = group_size(b, n);
         let mut out = vec![0.0; x.len()];
         let kept: Vec<Option<Kept>> = out
             .par_chunks_mut(size * n * d)
@@ -197,7 +211,7 @@ impl CustomOp2 for Block {
             .enumerate()
             .map(|(i, (out, x))| {
                 let samples = i * size..i * size + x.len() / (n * d);
-                let group = self.group(&slots, w, samples, n);
+                let group = self.group(&slots, &weights, samples, n);
                 let kept = group.forward(x, Some(out));
                 self.keep.then_some(kept)
             })
@@ -209,15 +223,16 @@ impl CustomOp2 for Block {
     fn bwd(
         &self,
         x: &Tensor,
-        w: &Tensor,
+        token: &Tensor,
         _res: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let (b, n, d) = x.dims3()?;
         let grad = grad.contiguous()?;
-        let (xs, ws, gs) = (Values::of(x)?, Values::of(w)?, Values::of(&grad)?);
+        let (xs, gs) = (Values::of(x)?, Values::of(&grad)?);
         let slots = Slots::of(&self.shape);
-        let size = chunk(b);
+        let weights = self.checked(b, d, &slots)?;
+        let size = group_size(b, n);
         let kept = std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner));
         let mut kept: Vec<Option<Kept>> = kept;
         kept.resize_with(b.div_ceil(size), || None);
@@ -230,15 +245,16 @@ impl CustomOp2 for Block {
             .enumerate()
             .map(|(i, (((dx, x), g), kept))| {
                 let samples = i * size..i * size + x.len() / (n * d);
-                let group = self.group(&slots, &ws, samples, n);
+                let group = self.group(&slots, &weights, samples, n);
                 let kept = kept.unwrap_or_else(|| group.forward(x, None));
                 group.backward(x, g, kept, dx)
             })
             .collect();
-        let mut dw = add_up(&parts, slots.len);
-        slots.scale_back(&self.shape, &ws, &mut dw);
+        let mut dw = add_up(&parts, slots.len());
+        slots.scale_back(&self.shape, &weights, &mut dw);
+        self.weights
+            .leave(slots.all.iter().map(|r| dw[r.clone()].to_vec()));
         let dx = Tensor::from_vec(dx, x.shape(), x.device())?;
-        let dw = Tensor::from_vec(dw, w.shape(), w.device())?;
-        Ok((Some(dx), Some(dw)))
+        Ok((Some(dx), Some(token.zeros_like()?)))
     }
 }

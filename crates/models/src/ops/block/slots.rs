@@ -1,10 +1,11 @@
-//! Where each weight of a block lies in the packed tensor.
+//! The weights of a block, and where the gradient of each lies beside the others'.
 
 use std::ops::Range;
 
 use super::Shape;
+use crate::ops::cpu::Values;
 
-/// Ranges of the packed weights, in their order. Those that a block has not are empty.
+/// Ranges of the gradients, in the order of the weights. Those that a block has not are empty.
 #[derive(Debug)]
 pub(super) struct Slots {
     /// Weight and bias of the first layer norm, [width] each.
@@ -25,16 +26,18 @@ pub(super) struct Slots {
     pub(super) fc2: [Range<usize>; 2],
     /// Layer scales, [width] each.
     pub(super) gammas: [Range<usize>; 2],
-    /// All of them.
-    pub(super) len: usize,
+    /// Those that are not empty.
+    pub(super) all: Vec<Range<usize>>,
 }
 
 impl Slots {
     pub(super) fn of(s: &Shape) -> Self {
-        let mut at = 0;
+        let (mut at, mut all) = (0, Vec::new());
         let mut next = |n: usize| {
             at += n;
-            at - n..at
+            let range = at - n..at;
+            all.extend((n > 0).then(|| range.clone()));
+            range
         };
         let d = s.width;
         let bias = if s.qv_bias { d } else { 0 };
@@ -50,10 +53,15 @@ impl Slots {
             fc1: [next(s.hidden * d), next(s.hidden)],
             fc2: [next(d * s.hidden), next(d)],
             gammas: [next(gamma), next(gamma)],
-            len: 0,
+            all: Vec::new(),
         };
-        slots.len = at;
+        slots.all = all;
         slots
+    }
+
+    /// Values of all of them.
+    pub(super) fn len(&self) -> usize {
+        self.all.last().map_or(0, |r| r.end)
     }
 
     /// What gradients are added to row by row; those of the maps are written at once.
@@ -71,25 +79,47 @@ impl Slots {
     /// The backward pass leaves the gradients of the two output maps as they are before the layer
     /// scale: U = Σ gᵀ·input and s = Σ g. The map's are γ·U and γ·s, and the layer scale's is
     /// Σ g·(W·input + b) = rowsum(W∘U) + b·s, without the map's result.
-    pub(super) fn scale_back(&self, s: &Shape, weights: &[f32], grads: &mut [f32]) {
+    pub(super) fn scale_back(&self, s: &Shape, weights: &Weights<'_>, grads: &mut [f32]) {
         if !s.scaled {
             return;
         }
         for ([map, bias], gamma) in [&self.proj, &self.fc2].into_iter().zip(&self.gammas) {
             let width = map.len() / s.width.max(1);
-            for j in 0..s.width {
-                let row = map.start + j * width..map.start + (j + 1) * width;
-                let scale = weights[gamma.start + j];
-                let own: f32 = weights[row.clone()]
-                    .iter()
-                    .zip(&grads[row.clone()])
-                    .map(|(w, u)| w * u)
-                    .sum();
+            let (rows, biases) = (weights.of(map).chunks_exact(width), weights.of(bias));
+            let columns = rows.zip(biases).zip(weights.of(gamma));
+            for (j, ((w, b), scale)) in columns.enumerate() {
+                let row = &mut grads[map.start + j * width..][..width];
+                let own: f32 = w.iter().zip(&*row).map(|(w, u)| w * u).sum();
+                row.iter_mut().for_each(|u| *u *= scale);
                 let at = bias.start + j;
-                grads[gamma.start + j] = own + weights[at] * grads[at];
-                grads[row].iter_mut().for_each(|u| *u *= scale);
+                grads[gamma.start + j] = own + b * grads[at];
                 grads[at] *= scale;
             }
+        }
+    }
+}
+
+/// The values of the weights.
+pub(super) struct Weights<'a> {
+    /// Where the gradient of each begins.
+    starts: Vec<usize>,
+    values: Vec<Values<'a>>,
+}
+
+impl<'a> Weights<'a> {
+    /// None where they are others than those of `slots`.
+    pub(super) fn new(slots: &Slots, values: Vec<Values<'a>>) -> Option<Self> {
+        let lengths = slots.all.iter().map(|r| r.len());
+        let starts = slots.all.iter().map(|r| r.start).collect();
+        let fits = lengths.eq(values.iter().map(|v| v.len()));
+        fits.then_some(Self { starts, values })
+    }
+
+    /// Those of a slot; nothing for one that is empty.
+    pub(super) fn of(&self, slot: &Range<usize>) -> &[f32] {
+        match self.starts.binary_search(&slot.start) {
+            Ok(i) if !slot.is_empty() => &self.values[i],
+            _ => &[],
         }
     }
 }

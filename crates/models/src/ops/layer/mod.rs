@@ -10,19 +10,16 @@
 //! case). Between forward and backward pass it keeps 6 times the width and the hidden width a token,
 //! or nothing: then the backward pass makes them again.
 //!
-//! An operation has at most three arguments, and copying the weights into one would cost as much as it
-//! saves. So the operation reads its weights where they are, and they are bound to it by a chain of
-//! [`Binding`]s: each takes two weights and the one before it and gives a token, the last of which is an
-//! argument of the layer. In the backward pass the layer comes first and leaves the gradients of all its
-//! weights; each binding hands over those of its two.
+//! Its weights are bound to it (`bound`): copying them into one tensor would cost as much as it saves.
 
 mod backward;
 mod forward;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape as Dims, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape as Dims, Tensor, bail};
 
+use super::bound::Bound;
 use super::cpu::{Values, values};
 use crate::kernels::scratch::Scratch;
 use crate::rng::Stream;
@@ -73,62 +70,13 @@ struct Kept {
     output: Scratch,
 }
 
-/// Gradients of each pair, between the layer's backward pass and that of the pair's binding.
-type Gradients = Mutex<[Option<[Vec<f32>; 2]>; PAIRS]>;
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Arguments: the token before it, a weight and a bias; gives the next token.
-struct Binding {
-    pair: usize,
-    gradients: Arc<Gradients>,
-}
-
-impl CustomOp3 for Binding {
-    fn name(&self) -> &'static str {
-        "layer-weights"
-    }
-
-    fn cpu_fwd(
-        &self,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-    ) -> Result<(CpuStorage, Dims)> {
-        Ok((CpuStorage::F32(vec![0.0]), Dims::from(1)))
-    }
-
-    fn bwd(
-        &self,
-        token: &Tensor,
-        weight: &Tensor,
-        bias: &Tensor,
-        _res: &Tensor,
-        _grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let Some([dw, db]) = locked(&self.gradients)[self.pair].take() else {
-            bail!("a transformer layer left no gradient for its weights");
-        };
-        Ok((
-            Some(token.zeros_like()?),
-            Some(Tensor::from_vec(dw, weight.shape(), weight.device())?),
-            Some(Tensor::from_vec(db, bias.shape(), bias.device())?),
-        ))
-    }
-}
-
-/// Arguments x [B, N, width] and the last binding's token.
+/// Arguments x [B, N, width] and its weights' token.
 pub(crate) struct Layer {
     shape: Shape,
-    weights: [[Tensor; 2]; PAIRS],
+    /// Those of each pair, one after the other.
+    weights: Bound,
     keep: bool,
     kept: Mutex<Option<Kept>>,
-    gradients: Arc<Gradients>,
 }
 
 /// The layer on `x`; `keep` holds what the backward pass needs.
@@ -138,26 +86,12 @@ pub(crate) fn layer(
     shape: Shape,
     keep: bool,
 ) -> Result<Tensor> {
-    let gradients = Arc::new(Gradients::default());
-    let mut token = Tensor::zeros(1, x.dtype(), x.device())?;
-    let mut bound = Vec::with_capacity(PAIRS);
-    for (pair, [weight, bias]) in weights.into_iter().enumerate() {
-        let (weight, bias) = (weight.contiguous()?, bias.contiguous()?);
-        if weight.track_op() || bias.track_op() {
-            let gradients = gradients.clone();
-            token = token.apply_op3(&weight, &bias, Binding { pair, gradients })?;
-        }
-        bound.push([weight.detach(), bias.detach()]);
-    }
-    let Ok(weights) = <[_; PAIRS]>::try_from(bound) else {
-        bail!("a transformer layer has {PAIRS} pairs of weights");
-    };
+    let (weights, token) = Bound::new(weights.as_flattened())?;
     let layer = Layer {
         shape,
         weights,
         keep,
         kept: Mutex::default(),
-        gradients,
     };
     layer.check(x)?;
     x.contiguous()?.apply_op2(&token, layer)
@@ -184,9 +118,17 @@ impl Batch<'_> {
 }
 
 impl Layer {
+    /// Weight and bias of a pair.
+    fn pair(&self, pair: usize) -> Result<[&Tensor; 2]> {
+        match self.weights.tensors().get(2 * pair..2 * pair + 2) {
+            Some([weight, bias]) => Ok([weight, bias]),
+            _ => bail!("a transformer layer has {PAIRS} pairs of weights"),
+        }
+    }
+
     fn check(&self, x: &Tensor) -> Result<()> {
         let (_, _, d) = x.dims3()?;
-        let hidden = self.weights[FIRST][0].dim(0)?;
+        let hidden = self.pair(FIRST)?[0].dim(0)?;
         let maps = [
             (Q, d, d),
             (K, d, d),
@@ -195,13 +137,16 @@ impl Layer {
             (FIRST, hidden, d),
             (SECOND, d, hidden),
         ];
-        let fits = maps.iter().all(|&(pair, n_out, n_in)| {
-            let [w, b] = &self.weights[pair];
-            w.dims() == [n_out, n_in] && b.dims() == [n_out]
-        });
-        let norms = [NORM, LAST].map(|pair| self.weights[pair].each_ref().map(|t| t.dims() == [d]));
+        let mut fits = true;
+        for (pair, n_out, n_in) in maps {
+            let [w, b] = self.pair(pair)?;
+            fits &= w.dims() == [n_out, n_in] && b.dims() == [n_out];
+        }
+        for pair in [NORM, LAST] {
+            fits &= self.pair(pair)?.iter().all(|t| t.dims() == [d]);
+        }
         let heads = self.shape.heads;
-        if !fits || norms != [[true; 2]; 2] || heads == 0 || d % heads != 0 || x.elem_count() == 0 {
+        if !fits || heads == 0 || d % heads != 0 || x.elem_count() == 0 {
             bail!("transformer layer of {heads} heads on {:?}", x.dims());
         }
         Ok(())
@@ -211,9 +156,10 @@ impl Layer {
         let &[samples, tokens, width] = x else {
             bail!("transformer layer on {x:?}");
         };
+        let mut values = self.weights.values()?.into_iter();
         let mut weights = Vec::with_capacity(PAIRS);
-        for [w, b] in &self.weights {
-            weights.push([Values::of(w)?, Values::of(b)?]);
+        while let (Some(w), Some(b)) = (values.next(), values.next()) {
+            weights.push([w, b]);
         }
         let Ok(weights) = <[_; PAIRS]>::try_from(weights) else {
             bail!("a transformer layer has {PAIRS} pairs of weights");
@@ -224,7 +170,7 @@ impl Layer {
             samples,
             tokens,
             width,
-            hidden: self.weights[FIRST][0].dim(0)?,
+            hidden: self.pair(FIRST)?[0].dim(0)?,
         })
     }
 }
@@ -244,7 +190,7 @@ impl CustomOp2 for Layer {
         let x = values(x, lx)?;
         let mut out = vec![0.0; x.len()];
         let kept = self.batch(lx.dims())?.forward(x, Some(&mut out));
-        *locked(&self.kept) = self.keep.then_some(kept);
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = self.keep.then_some(kept);
         Ok((CpuStorage::F32(out), lx.shape().clone()))
     }
 
@@ -258,10 +204,11 @@ impl CustomOp2 for Layer {
         let grad = grad.contiguous()?;
         let (xs, gs) = (Values::of(x)?, Values::of(&grad)?);
         let batch = self.batch(x.dims())?;
-        let kept = locked(&self.kept).take();
+        let kept = self.kept.lock();
+        let kept = kept.unwrap_or_else(PoisonError::into_inner).take();
         let kept = kept.unwrap_or_else(|| batch.forward(&xs, None));
         let (dx, gradients) = batch.backward(&xs, &gs, kept);
-        *locked(&self.gradients) = gradients.map(Some);
+        self.weights.leave(gradients.into_iter().flatten());
         let dx = Tensor::from_vec(dx, x.shape(), x.device())?;
         Ok((Some(dx), Some(token.zeros_like()?)))
     }

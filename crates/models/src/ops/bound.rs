@@ -1,0 +1,102 @@
+//! Weights of an operation that has more of them than an operation has arguments.
+//!
+//! An operation has at most three, and copying the weights into one tensor, and their gradients
+//! out of one, costs as much as a good part of the work. So the operation reads its weights
+//! where they are, and they are bound to it by a chain of [`Binding`]s: each takes the token before it
+//! and a weight and gives a token, the last of which is an argument of the operation. In the backward
+//! pass the operation comes first and leaves the gradients of all its weights; each binding hands over
+//! its own. A weight that is frozen has no binding.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
+
+use super::cpu::Values;
+
+/// Gradients by weight, between the backward pass of the operation and that of the binding.
+type Gradients = Mutex<Vec<Option<Vec<f32>>>>;
+
+fn locked(gradients: &Gradients) -> MutexGuard<'_, Vec<Option<Vec<f32>>>> {
+    gradients.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Arguments: the token before it and a weight; gives the next token.
+struct Binding {
+    weight: usize,
+    gradients: Arc<Gradients>,
+}
+
+impl CustomOp2 for Binding {
+    fn name(&self) -> &'static str {
+        "bound-weight"
+    }
+
+    fn cpu_fwd(
+        &self,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        Ok((CpuStorage::F32(vec![0.0]), Shape::from(1)))
+    }
+
+    fn bwd(
+        &self,
+        token: &Tensor,
+        weight: &Tensor,
+        _res: &Tensor,
+        _grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let left = locked(&self.gradients)
+            .get_mut(self.weight)
+            .map(Option::take);
+        let Some(dw) = left.flatten() else {
+            bail!("an operation left no gradient for a weight that is bound to it");
+        };
+        let dw = Tensor::from_vec(dw, weight.shape(), weight.device())?;
+        Ok((Some(token.zeros_like()?), Some(dw)))
+    }
+}
+
+/// The weights of one operation.
+pub(super) struct Bound {
+    weights: Vec<Tensor>,
+    gradients: Arc<Gradients>,
+}
+
+impl Bound {
+    /// Binds weights of the CPU, f32; gives the token that the operation takes as an argument, too.
+    pub(super) fn new(weights: &[&Tensor]) -> Result<(Self, Tensor)> {
+        let gradients = Arc::new(Gradients::default());
+        let mut token = Tensor::from_vec(vec![0f32], 1, &candle_core::Device::Cpu)?;
+        let mut bound = Vec::with_capacity(weights.len());
+        for (i, weight) in weights.iter().enumerate() {
+            let own = weight.contiguous()?;
+            if own.track_op() {
+                let gradients = gradients.clone();
+                let binding = Binding {
+                    weight: i,
+                    gradients,
+                };
+                token = token.apply_op2(&own, binding)?;
+            }
+            bound.push(own.detach());
+        }
+        let weights = bound;
+        Ok((Self { weights, gradients }, token))
+    }
+
+    pub(super) fn tensors(&self) -> &[Tensor] {
+        &self.weights
+    }
+
+    pub(super) fn values(&self) -> Result<Vec<Values<'_>>> {
+        self.weights.iter().map(Values::of).collect()
+    }
+
+    /// Leaves the gradients, one a weight in their order.
+    pub(super) fn leave(&self, gradients: impl IntoIterator<Item = Vec<f32>>) {
+        *locked(&self.gradients) = gradients.into_iter().map(Some).collect();
+    }
+}
