@@ -1,6 +1,6 @@
 //! ESAA, from a variable a channel and text markers to epochs and segments.
 
-use mmpipe_simulate::{Esaa, PlantedListening, esaa};
+use mmpipe_simulate::{Esaa, PlantedListening, PlantedSession, esaa};
 use serde_json::{Value, json};
 
 use crate::paired::{attention_is_in_the_eeg, dropped, hearing_agrees, sounds_agree};
@@ -126,4 +126,71 @@ fn quirks_of_subjects_files_and_labels() {
     // The last trial of S1 breaks off with its file, without a mark of its end.
     let found = scratch.sql("SELECT count(*) AS n FROM eeg WHERE subject = '1' AND trial = 6");
     assert_eq!(found, [json!({ "n": 4 })]);
+}
+
+/// `fixtures/esaa_S1.mat` is a raw file by another writer, whose values are known.
+#[test]
+fn a_file_by_another_writer_is_read() {
+    let scratch = Scratch::new();
+    esaa(&Esaa::default(), &scratch.path("raw")).unwrap();
+    let fixture =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/esaa_S1.mat");
+    std::fs::copy(fixture, scratch.path("raw/S1/S1/S1.mat")).unwrap();
+    let report = scratch.json(&[
+        "ingest",
+        "--dataset",
+        "ESAA",
+        "--raw",
+        "raw",
+        "--subjects",
+        "1",
+    ]);
+    let found = &report["recordings"];
+    assert_eq!(found.as_array().unwrap().len(), 1, "{report:#}");
+    assert_eq!(found[0]["status"], "ok", "{report:#}");
+    assert_eq!(
+        dropped(&scratch),
+        [
+            ("outside any trial".to_owned(), 1),
+            ("poor answer (the publisher's list)".to_owned(), 2),
+        ]
+    );
+    let found = scratch.sql(
+        "SELECT trial, epoch, round(onset * 1000) AS ms, label, s['stimulus_id'] AS attended \
+         FROM (SELECT trial, epoch, onset, label, unnest(stimuli) AS s FROM eeg) \
+         WHERE s['role'] = 'attended' ORDER BY trial, epoch",
+    );
+    let row = |trial: usize, epoch: i32, ms: f64| {
+        let (label, channel) = [(1, 2), (0, 1)][trial - 4];
+        let attended = format!("ESAA/clean/Trail{trial}.wav#ch{channel}");
+        json!({ "trial": trial, "epoch": epoch, "ms": ms, "label": label, "attended": attended })
+    };
+    assert_eq!(
+        found,
+        [
+            row(4, 0, 6300.0),
+            row(4, 1, 8300.0),
+            row(4, 2, 10_300.0),
+            row(5, 0, 14_000.0),
+            row(5, 1, 16_000.0),
+        ]
+    );
+    let n = 19_400;
+    let saw = |c: usize| {
+        let value = move |i: usize| (i % (101 + 7 * c)) as f64 - 50.0 + 10.0 * c as f64;
+        (0..n).map(value).collect()
+    };
+    let session = PlantedSession {
+        path: "S1/S1/S1.mat".into(),
+        subject: "1".into(),
+        session: None,
+        run: None,
+        sfreq: 1000.0,
+        labels: Vec::new(),
+        runs: vec![(0, n)],
+        trials: Vec::new(),
+        samples: (0..64).map(saw).collect(),
+    };
+    let kept: Vec<usize> = (0..64).collect();
+    samples_agree(&scratch, &session, &kept, 5);
 }
