@@ -44,7 +44,22 @@ fn moments(x: &[f32], eps: f32) -> (f32, f32) {
     (mean, 1.0 / (var + eps).sqrt())
 }
 
-/// Layer norm of every `size` values of each row into `out`, whose rows are the part alone.
+/// Mean and 1 / sqrt(population variance + eps) of every `size` values of each row, one after the other.
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512bw+avx512dq+avx2+fma+bmi2",
+    "x86_64+avx2+fma+bmi2"
+))]
+pub(crate) fn row_moments(x: Rows<'_>, size: usize, eps: f32, out: &mut [f32]) {
+    let rows = out.chunks_exact_mut(2 * (x.width / size));
+    for (out, x) in rows.zip(x.iter()) {
+        for ([mean, scale], x) in out.as_chunks_mut().0.iter_mut().zip(x.chunks_exact(size)) {
+            (*mean, *scale) = moments(x, eps);
+        }
+    }
+}
+
+/// Layer norm of every `size` values of each row, from their moments ([`row_moments`]), into `out`, whose
+/// rows are the part alone.
 #[multiversion(targets(
     "x86_64+avx512f+avx512vl+avx512bw+avx512dq+avx2+fma+bmi2",
     "x86_64+avx2+fma+bmi2"
@@ -52,15 +67,15 @@ fn moments(x: &[f32], eps: f32) -> (f32, f32) {
 pub(crate) fn norm_rows(
     x: Rows<'_>,
     size: usize,
-    weight: &[f32],
-    bias: &[f32],
-    eps: f32,
+    moments: &[f32],
+    [weight, bias]: [&[f32]; 2],
     out: &mut [f32],
 ) {
     let fused = target_cfg_f!(target_feature = "fma");
-    for (out, x) in out.chunks_exact_mut(x.width).zip(x.iter()) {
-        for (out, x) in out.chunks_exact_mut(size).zip(x.chunks_exact(size)) {
-            let (mean, scale) = moments(x, eps);
+    let moments = moments.chunks_exact(2 * (x.width / size));
+    for ((out, x), moments) in out.chunks_exact_mut(x.width).zip(x.iter()).zip(moments) {
+        let parts = out.chunks_exact_mut(size).zip(x.chunks_exact(size));
+        for ((out, x), [mean, scale]) in parts.zip(moments.as_chunks().0) {
             for (((o, x), w), b) in out.iter_mut().zip(x).zip(weight).zip(bias) {
                 *o = mul_add(fused, (x - mean) * scale, *w, *b);
             }
@@ -82,9 +97,9 @@ pub(crate) fn norm_rows(
 pub(crate) fn norm_rows_grad(
     x: Rows<'_>,
     size: usize,
+    moments: &[f32],
     weight: &[f32],
     g: &[f32],
-    eps: f32,
     into: (&mut [f32], usize, usize),
     add: bool,
     grads: [&mut [f32]; 2],
@@ -94,10 +109,11 @@ pub(crate) fn norm_rows_grad(
     let [dw, db] = grads;
     let width = x.width;
     let rows = data.chunks_exact_mut(stride).zip(x.iter());
-    for ((row, x), g) in rows.zip(g.chunks_exact(width)) {
+    let moments = moments.chunks_exact(2 * (width / size));
+    for (((row, x), g), moments) in rows.zip(g.chunks_exact(width)).zip(moments) {
         let dx = row[from..from + width].chunks_exact_mut(size);
-        for ((dx, x), g) in dx.zip(x.chunks_exact(size)).zip(g.chunks_exact(size)) {
-            let (mean, scale) = moments(x, eps);
+        let parts = dx.zip(x.chunks_exact(size)).zip(g.chunks_exact(size));
+        for (((dx, x), g), &[mean, scale]) in parts.zip(moments.as_chunks().0) {
             let m1 = sum_of(g, weight, |g, w| g * w) / n;
             let m2 = sum_of3(g, weight, x, mean) * scale / n;
             for (((((d, x), g), w), dw), db) in dx

@@ -4,7 +4,7 @@ use super::{Group, Kept};
 use crate::kernels::gemm::{Mat, matmul};
 use crate::kernels::heads::{Part, Room, Target};
 use crate::kernels::scratch::Scratch;
-use crate::kernels::tokens::{Rows, add_columns, norm_rows, norm_rows_grad, scaled};
+use crate::kernels::tokens::{Rows, add_columns, norm_rows_grad, scaled};
 use crate::kernels::vector;
 
 impl Group<'_> {
@@ -92,6 +92,8 @@ impl Group<'_> {
             heads,
             middle,
             hidden,
+            norms: [first, second],
+            qk_norms,
         } = kept;
         let mut grads = Scratch::any(slots.len());
         for part in slots.sums() {
@@ -112,9 +114,7 @@ impl Group<'_> {
         let mut dhidden = hidden;
         vector::gelu_grad_in_place(&mut dhidden, &active);
         drop(active);
-        let [w, b] = &slots.norm2;
-        let (w2, b2) = (self.weight(w), self.weight(b));
-        norm_rows(all(&middle), d, w2, b2, s.eps, &mut wide);
+        self.norm(&middle, &second, &slots.norm2, &mut wide);
         let [w, b] = &slots.fc1;
         self.map_grad(&dhidden, &wide, (d, m), w, &mut grads);
         add_columns(&dhidden, &mut grads[b.clone()]);
@@ -126,9 +126,9 @@ impl Group<'_> {
         norm_rows_grad(
             all(&middle),
             d,
-            w2,
+            &second,
+            self.weight(&slots.norm2[0]),
             &wide,
-            s.eps,
             (&mut dmiddle, d, 0),
             true,
             pair,
@@ -141,15 +141,15 @@ impl Group<'_> {
         add_columns(&plain, &mut grads[b.clone()]);
         self.map_back(&by_gamma, (d, d), self.weight(w), &mut wide);
         let mut dqkv = self.unpadded(3 * d);
-        let normed = self.queries_and_keys(&qkv);
+        let normed = self.queries_and_keys(&qkv, &qk_norms);
         let both = self.attend_back(&qkv, [&normed[0], &normed[1]], &wide, &mut dqkv);
         for (k, dnormed) in both.iter().enumerate() {
             if s.qk_norm {
-                let from = Rows::part(&qkv, 3 * d, k * d, d);
+                let (from, moments) = (self.part(&qkv, k), &qk_norms[k]);
                 let weight = self.weight(&slots.qk_norm[k][0]);
                 let pair = two(&mut grads, &slots.qk_norm[k]);
                 let into = (&mut dqkv[..], 3 * d, k * d);
-                norm_rows_grad(from, s.head(), weight, dnormed, s.eps, into, false, pair);
+                norm_rows_grad(from, s.head(), moments, weight, dnormed, into, false, pair);
             } else {
                 for (o, row) in dqkv.chunks_exact_mut(3 * d).zip(dnormed.chunks_exact(d)) {
                     o[k * d..(k + 1) * d].copy_from_slice(row);
@@ -162,14 +162,13 @@ impl Group<'_> {
             grads[slots.qv_bias[0].clone()].copy_from_slice(&sums[..d]);
             grads[slots.qv_bias[1].clone()].copy_from_slice(&sums[2 * d..]);
         }
-        let [w, b] = &slots.norm1;
-        let (w1, b1) = (self.weight(w), self.weight(b));
-        norm_rows(all(x), d, w1, b1, s.eps, &mut wide);
+        self.norm(x, &first, &slots.norm1, &mut wide);
         self.map_grad(&dqkv, &wide, (d, 3 * d), &slots.qkv, &mut grads);
         self.map_back(&dqkv, (d, 3 * d), self.weight(&slots.qkv), &mut wide);
         dx.copy_from_slice(&dmiddle);
         let pair = two(&mut grads, &slots.norm1);
-        norm_rows_grad(all(x), d, w1, &wide, s.eps, (dx, d, 0), true, pair);
+        let w = self.weight(&slots.norm1[0]);
+        norm_rows_grad(all(x), d, &first, w, &wide, (dx, d, 0), true, pair);
         grads
     }
 }

@@ -1,10 +1,12 @@
 //! The forward pass of a group of samples.
 
+use std::ops::Range;
+
 use super::{Group, Kept};
 use crate::kernels::gemm::{Mat, matmul};
 use crate::kernels::heads::{Head, Part, Room, Target};
 use crate::kernels::scratch::Scratch;
-use crate::kernels::tokens::{Rows, fill_rows, norm_rows, residual};
+use crate::kernels::tokens::{Rows, fill_rows, norm_rows, residual, row_moments};
 use crate::kernels::vector;
 
 impl Group<'_> {
@@ -34,16 +36,49 @@ impl Group<'_> {
         );
     }
 
+    /// Moments of parts of `size` values of `x`.
+    fn moments(&self, x: Rows<'_>, parts: usize, size: usize) -> Scratch {
+        let mut out = Scratch::any(self.rows() * parts * 2);
+        row_moments(x, size, self.shape.eps, &mut out);
+        out
+    }
+
+    /// out ← norm(x), a norm of whole tokens.
+    pub(super) fn norm(
+        &self,
+        x: &[f32],
+        moments: &[f32],
+        [w, b]: &[Range<usize>; 2],
+        out: &mut [f32],
+    ) {
+        let d = self.shape.width;
+        let pair = [self.weight(w), self.weight(b)];
+        norm_rows(Rows::part(x, d, 0, d), d, moments, pair, out);
+    }
+
+    /// Queries, 0, or keys, 1, of `qkv`.
+    pub(super) fn part<'a>(&self, qkv: &'a [f32], k: usize) -> Rows<'a> {
+        let d = self.shape.width;
+        Rows::part(qkv, 3 * d, k * d, d)
+    }
+
+    /// Moments of queries and keys; nothing where the block does not norm them.
+    fn qk_moments(&self, qkv: &[f32]) -> [Scratch; 2] {
+        let (heads, head) = (self.shape.heads, self.shape.head());
+        [0, 1].map(|k| match self.shape.qk_norm {
+            true => self.moments(self.part(qkv, k), heads, head),
+            false => Scratch::any(0),
+        })
+    }
+
     /// Queries and keys as they meet, [rows, width] each: normed where the block does so.
-    pub(super) fn queries_and_keys(&self, qkv: &[f32]) -> [Scratch; 2] {
+    pub(super) fn queries_and_keys(&self, qkv: &[f32], moments: &[Scratch; 2]) -> [Scratch; 2] {
         let (d, head) = (self.shape.width, self.shape.head());
         [0, 1].map(|k| {
             let mut out = Scratch::any(self.rows() * d);
-            let [w, b] = &self.slots.qk_norm[k];
-            let from = Rows::part(qkv, 3 * d, k * d, d);
             if self.shape.qk_norm {
-                let (w, b) = (self.weight(w), self.weight(b));
-                norm_rows(from, head, w, b, self.shape.eps, &mut out);
+                let pair = self.slots.qk_norm[k].each_ref().map(|w| self.weight(w));
+                norm_rows(self.part(qkv, k), head, &moments[k], pair, &mut out);
             } else {
                 for (o, row) in out.chunks_exact_mut(d).zip(qkv.chunks_exact(3 * d)) {
                     o.copy_from_slice(&row[k * d..(k + 1) * d]);
@@ -64,9 +99,9 @@ impl Group<'_> {
     }
 
     /// The heads' result, [rows, width]; zero for padding.
-    fn attend(&self, qkv: &[f32]) -> Scratch {
+    fn attend(&self, qkv: &[f32], moments: &[Scratch; 2]) -> Scratch {
         let (d, n) = (self.shape.width, self.tokens);
-        let [q, k] = self.queries_and_keys(qkv);
+        let [q, k] = self.queries_and_keys(qkv, moments);
         let mut out = self.unpadded(d);
         let mut room = Room::new(n, self.shape.head());
         let part = |data, stride| Part { data, stride };
@@ -88,9 +123,9 @@ impl Group<'_> {
         let s = self.shape;
         let (d, m, rows) = (s.width, s.hidden, self.rows());
         let mut wide = Scratch::any(rows * d);
-        let [w, b] = &self.slots.norm1;
-        let all = |x| Rows::part(x, d, 0, d);
-        norm_rows(all(x), d, self.weight(w), self.weight(b), s.eps, &mut wide);
+        let whole = |x| self.moments(Rows::part(x, d, 0, d), 1, d);
+        let first = whole(x);
+        self.norm(x, &first, &self.slots.norm1, &mut wide);
 
         let mut qkv = Scratch::any(rows * 3 * d);
         let [q_bias, v_bias] = &self.slots.qv_bias;
@@ -101,7 +136,8 @@ impl Group<'_> {
         let weight = self.weight(&self.slots.qkv);
         self.map(&wide, (d, 3 * d), weight, bias.as_deref(), &mut qkv);
 
-        let heads = self.attend(&qkv);
+        let qk_norms = self.qk_moments(&qkv);
+        let heads = self.attend(&qkv, &qk_norms);
         let [w, b] = &self.slots.proj;
         self.map(
             &heads,
@@ -113,15 +149,8 @@ impl Group<'_> {
         let mut middle = Scratch::any(rows * d);
         self.add(x, &wide, 0, &mut middle);
 
-        let [w, b] = &self.slots.norm2;
-        norm_rows(
-            all(&middle),
-            d,
-            self.weight(w),
-            self.weight(b),
-            s.eps,
-            &mut wide,
-        );
+        let second = whole(&middle);
+        self.norm(&middle, &second, &self.slots.norm2, &mut wide);
         let mut hidden = Scratch::any(rows * m);
         let [w, b] = &self.slots.fc1;
         self.map(
@@ -149,6 +178,8 @@ impl Group<'_> {
             heads,
             middle,
             hidden,
+            norms: [first, second],
+            qk_norms,
         }
     }
 

@@ -65,6 +65,10 @@ struct Kept {
     middle: Scratch,
     /// The hidden layer before GELU, [rows, hidden].
     hidden: Scratch,
+    /// Moments of both norms, [rows, 2] each.
+    norms: [Scratch; 2],
+    /// Moments of queries and of keys, [rows, heads, 2] each, where they are normed.
+    qk_norms: [Scratch; 2],
 }
 
 /// Rows that pay for packing the weights, and for adding a group's gradients to the others'.

@@ -7,7 +7,7 @@ use super::{Batch, Dropout, FIRST, K, Kept, LAST, NORM, OUT, PAIRS, Q, SECOND, V
 use crate::kernels::gemm::{Mat, matmul_shared};
 use crate::kernels::heads::{Part, Room, Target};
 use crate::kernels::scratch::Scratch;
-use crate::kernels::tokens::{Rows, add_columns, norm_rows_grad};
+use crate::kernels::tokens::{Rows, add_columns, norm_rows_grad, row_moments};
 use crate::kernels::vector;
 use crate::ops::cpu::add_up;
 
@@ -54,9 +54,9 @@ impl Batch<'_> {
             .map(|((dx, x), g)| {
                 let mut sums = vec![0.0; 2 * d];
                 let pair = sums.split_at_mut(d).into();
-                let rows = Rows::part(x, d, 0, d);
-                let eps = self.shape.eps;
-                norm_rows_grad(rows, d, weight, g, eps, (dx, d, 0), false, pair);
+                let (rows, mut own) = (Rows::part(x, d, 0, d), [0.0; 2 * ROWS]);
+                row_moments(rows, d, self.shape.eps, &mut own);
+                norm_rows_grad(rows, d, &own, weight, g, (dx, d, 0), false, pair);
                 sums
             })
             .collect();

@@ -6,7 +6,7 @@ use super::{Batch, Dropout, FIRST, K, Kept, LAST, NORM, OUT, Q, SECOND, V};
 use crate::kernels::gemm::{Mat, matmul_shared};
 use crate::kernels::heads::{self, Head, Part, Room, Target};
 use crate::kernels::scratch::Scratch;
-use crate::kernels::tokens::{Rows, fill_rows, norm_rows, residual};
+use crate::kernels::tokens::{Rows, fill_rows, norm_rows, residual, row_moments};
 use crate::kernels::vector;
 
 /// Rows that one task works through where it makes no matrix product.
@@ -39,7 +39,9 @@ impl Batch<'_> {
         out.par_chunks_mut(ROWS * d)
             .zip(x.par_chunks(ROWS * d))
             .for_each(|(out, x)| {
-                norm_rows(Rows::part(x, d, 0, d), d, weight, bias, self.shape.eps, out);
+                let (rows, mut own) = (Rows::part(x, d, 0, d), [0.0; 2 * ROWS]);
+                row_moments(rows, d, self.shape.eps, &mut own);
+                norm_rows(rows, d, &own, [weight, bias], out);
             });
     }
 
