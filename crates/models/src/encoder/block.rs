@@ -6,7 +6,7 @@ use super::config::EncoderConfig;
 use crate::error::Result;
 use crate::layers::{LayerNorm, Linear};
 use crate::model::Mode;
-use crate::ops::{self, BlockFactors, BlockShape};
+use crate::ops::{self, BlockFactors, BlockGiven, BlockShape};
 use crate::params::{Init, Params};
 use crate::rng::Stream;
 
@@ -119,6 +119,26 @@ pub(super) struct Block {
     recompute: bool,
 }
 
+/// [B, N, D] → [B, N, D] through all `blocks`; with `lengths`, sample i has so many tokens and padding behind
+/// them.
+pub(super) fn forward(
+    blocks: &[Block],
+    x: &Tensor,
+    lengths: Option<&[usize]>,
+    mode: Mode,
+) -> Result<Tensor> {
+    let b = x.dim(0)?;
+    let given = blocks.iter().map(|block| block.given(b, mode)).collect();
+    if let Some(y) = ops::blocks(x, given, lengths)? {
+        return Ok(y);
+    }
+    let mut x = x.clone();
+    for block in blocks {
+        x = block.composite(&x, lengths, mode)?;
+    }
+    Ok(x)
+}
+
 impl Block {
     /// Adds the variables of `{prefix}blocks.{index}`.
     pub(super) fn new(
@@ -182,23 +202,17 @@ impl Block {
         })
     }
 
-    /// [B, N, D] → [B, N, D]; with `lengths`, sample i has so many tokens and padding behind them.
-    pub(super) fn forward(
-        &self,
-        x: &Tensor,
-        lengths: Option<&[usize]>,
-        mode: Mode,
-    ) -> Result<Tensor> {
-        let keep = mode.is_train() && !self.recompute;
-        let factors = self.factors(x.dim(0)?, mode);
-        let fused = ops::block(x, &self.weights(), self.shape, lengths, factors, keep)?;
-        match fused {
-            Some(y) => Ok(y),
-            None => self.composite(x, lengths, mode),
+    /// The block as a part of the fused operation.
+    fn given(&self, batch: usize, mode: Mode) -> BlockGiven<'_> {
+        BlockGiven {
+            shape: self.shape,
+            weights: self.weights(),
+            factors: self.factors(batch, mode),
+            keep: mode.is_train() && !self.recompute,
         }
     }
 
-    /// The same from single operations, for devices and types that have no kernel.
+    /// The block from single operations, for devices and types that have no kernel.
     fn composite(&self, x: &Tensor, lengths: Option<&[usize]>, mode: Mode) -> Result<Tensor> {
         let (g1, g2) = match &self.gammas {
             Some((a, b)) => (Some(a), Some(b)),
@@ -313,7 +327,8 @@ mod tests {
             );
             all
         };
-        let fused = run(block.forward(x.as_tensor(), lengths, mode).unwrap());
+        let one = std::slice::from_ref(&block);
+        let fused = run(forward(one, x.as_tensor(), lengths, mode).unwrap());
         let plain = run(block.composite(x.as_tensor(), lengths, mode).unwrap());
         for ((name, a), (_, b)) in fused.iter().zip(&plain) {
             let (a, b) = (a.to_vec1::<f32>().unwrap(), b.to_vec1::<f32>().unwrap());
@@ -347,7 +362,8 @@ mod tests {
             let mode = Mode::Train { seed: 5, step: 9 };
             let mut vars = vec![("x".to_owned(), x.clone())];
             vars.extend(params.trainable().map(|p| (p.name.clone(), p.var.clone())));
-            crate::slopes::hold(&vars, || block.forward(x.as_tensor(), None, mode).unwrap());
+            let one = std::slice::from_ref(&block);
+            crate::slopes::hold(&vars, || forward(one, x.as_tensor(), None, mode).unwrap());
         }
     }
 
@@ -375,7 +391,8 @@ mod tests {
         let (_, block, x) = made(&small(36), [5, 3, 100]);
         let mut frozen = block.clone();
         frozen.fc1.weight = block.fc1.weight.detach();
-        let y = frozen.forward(x.as_tensor(), None, Mode::Train { seed: 5, step: 9 });
+        let mode = Mode::Train { seed: 5, step: 9 };
+        let y = forward(&[frozen], x.as_tensor(), None, mode);
         let loss = y.unwrap().sqr().unwrap().sum_all().unwrap();
         let [first, second] = [(); 2].map(|()| loss.backward().unwrap());
         assert!(first.get(&block.fc1.weight).is_none());
@@ -386,6 +403,37 @@ mod tests {
             };
             assert_eq!(of(&first), of(&second));
             assert!(of(&first).iter().any(|g| *g != 0.0));
+        }
+    }
+
+    /// Blocks in one operation are what they are one by one, their gradients too, also the second time.
+    #[test]
+    fn one_after_the_other_is_each_by_itself() {
+        for recompute in [false, true] {
+            let c = EncoderConfig {
+                recompute,
+                ..small(36)
+            };
+            let (_, first, x) = made(&c, [5, 3, 100]);
+            let (_, second, _) = made(&c, [5, 3, 100]);
+            let blocks = [first, second];
+            let mode = Mode::Train { seed: 5, step: 9 };
+            let lengths = Some(&[3, 1, 2, 3, 3][..]);
+            let together = forward(&blocks, x.as_tensor(), lengths, mode).unwrap();
+            let mut apart = x.as_tensor().clone();
+            for block in blocks.chunks(1) {
+                apart = forward(block, &apart, lengths, mode).unwrap();
+            }
+            let found = |y: &Tensor| {
+                let grads = y.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+                let all = blocks.iter().flat_map(Block::weights);
+                let of = |t: &Tensor| grads.get(t).unwrap().flatten_all().unwrap();
+                let all = all.chain([x.as_tensor()]).map(of);
+                all.map(|g| g.to_vec1::<f32>().unwrap()).collect::<Vec<_>>()
+            };
+            let want = found(&apart);
+            assert_eq!(found(&together), want);
+            assert_eq!(found(&together), want);
         }
     }
 

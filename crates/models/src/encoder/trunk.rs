@@ -3,7 +3,7 @@
 
 use candle_core::Tensor;
 
-use super::block::{Block, INIT_STD};
+use super::block::{self, Block, INIT_STD};
 use super::config::{EncoderConfig, MAX_PATCHES};
 use super::electrodes;
 use crate::error::{Error, Result};
@@ -214,12 +214,9 @@ impl Trunk {
         };
         let (samples, ..) = embedding.dims4()?;
         let tokens = tokens.broadcast_add(&embedding.reshape((samples, n, d))?)?;
-        let mut x = Tensor::cat(&[cls.broadcast_as((b, 1, d))?.contiguous()?, tokens], 1)?;
+        let x = Tensor::cat(&[cls.broadcast_as((b, 1, d))?.contiguous()?, tokens], 1)?;
         let lengths: Option<Vec<usize>> =
             at.lengths().map(|l| l.into_iter().map(|n| n + 1).collect());
-        for block in &self.blocks {
-            x = block.forward(&x, lengths.as_deref(), mode)?;
-        }
-        Ok(x)
+        block::forward(&self.blocks, &x, lengths.as_deref(), mode)
     }
 }

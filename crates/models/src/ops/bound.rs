@@ -59,7 +59,12 @@ impl CustomOp2 for Binding {
     }
 }
 
-/// The weights of one operation.
+/// The token that a chain begins with.
+pub(super) fn token() -> Result<Tensor> {
+    Tensor::from_vec(vec![0f32], 1, &candle_core::Device::Cpu)
+}
+
+/// The weights of one operation, or some of them.
 pub(super) struct Bound {
     weights: Vec<Tensor>,
     gradients: Arc<Gradients>,
@@ -67,9 +72,10 @@ pub(super) struct Bound {
 
 impl Bound {
     /// Binds weights of the CPU, f32; gives the token that the operation takes as an argument, too.
-    pub(super) fn new(weights: &[&Tensor]) -> Result<(Self, Tensor)> {
+    /// `before` is the token of others that are bound to the same operation, or [`token`].
+    pub(super) fn new(before: Tensor, weights: &[&Tensor]) -> Result<(Self, Tensor)> {
         let gradients = Arc::new(Gradients::default());
-        let mut token = Tensor::from_vec(vec![0f32], 1, &candle_core::Device::Cpu)?;
+        let mut token = before;
         let mut bound = Vec::with_capacity(weights.len());
         for (i, weight) in weights.iter().enumerate() {
             let own = weight.contiguous()?;

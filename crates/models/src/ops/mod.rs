@@ -19,7 +19,7 @@ mod pointwise;
 use candle_core::{Device, Result, Shape, Tensor, bail};
 
 pub use self::batch_norm::{Norm, Statistics, batch_norm};
-pub(crate) use self::block::{Factors as BlockFactors, Shape as BlockShape};
+pub(crate) use self::block::{Factors as BlockFactors, Given as BlockGiven, Shape as BlockShape};
 use self::cpu::has_kernel;
 pub(crate) use self::layer::{PAIRS as LAYER_PAIRS, Shape as LayerShape};
 
@@ -244,21 +244,17 @@ pub fn dropout(x: &Tensor, p: f32, stream: Option<Stream>) -> Result<Tensor> {
     x * mask.to_dtype(x.dtype())?
 }
 
-/// A transformer block: `x` [B, N, width], the weights in the order of [`block`]. With `lengths`,
-/// sample i has so many tokens and padding behind them; `factors` are those of drop path. `None` where
-/// there is no kernel for these tensors.
-pub(crate) fn block(
+/// Transformer blocks one after the other: `x` [B, N, width]. With `lengths`, sample i has so many tokens and
+/// padding behind them. `None` where there is no kernel for these tensors.
+pub(crate) fn blocks(
     x: &Tensor,
-    weights: &[&Tensor],
-    shape: BlockShape,
+    given: Vec<BlockGiven<'_>>,
     lengths: Option<&[usize]>,
-    factors: Option<BlockFactors>,
-    keep: bool,
 ) -> Result<Option<Tensor>> {
-    if !has_kernel(&[x]) || !has_kernel(weights) {
+    if !has_kernel(&[x]) || !given.iter().all(|g| has_kernel(&g.weights)) {
         return Ok(None);
     }
-    block::block(x, weights, shape, lengths, factors, keep).map(Some)
+    block::blocks(x, given, lengths).map(Some)
 }
 
 /// A post-norm transformer layer: `x` [B, N, width], the weights in the order of [`layer`]. `None` where

@@ -1,4 +1,4 @@
-//! A whole pre-norm transformer block as one operation:
+//! Whole pre-norm transformer blocks, one after the other, as one operation ([`blocks`]). Each is
 //!
 //! ```text
 //! y = x + s₁·γ₁·(proj(attention(norm(q), norm(k), v)) + b)      q, k, v = qkv(norm₁(x)) + bias
@@ -25,7 +25,7 @@ use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape as Dims, Tensor, 
 use rayon::prelude::*;
 
 use self::slots::{Slots, Weights};
-use super::bound::Bound;
+use super::bound::{self, Bound};
 use super::cpu::{Values, add_up, chunk, values};
 use crate::kernels::scratch::Scratch;
 
@@ -85,16 +85,24 @@ fn group_size(batch: usize, tokens: usize) -> usize {
 /// Drop-path factors of each sample: after attention, and after the feed-forward network.
 pub(crate) type Factors = Arc<[[f32; 2]]>;
 
-/// Arguments x [B, N, width] and its weights' token.
-pub(crate) struct Block {
-    shape: Shape,
+/// What a block is made of.
+pub(crate) struct Given<'a> {
+    pub(crate) shape: Shape,
     /// In the order of [`Slots`].
+    pub(crate) weights: Vec<&'a Tensor>,
+    /// None: all 1.
+    pub(crate) factors: Option<Factors>,
+    /// Keep what the backward pass needs; else it is made again.
+    pub(crate) keep: bool,
+}
+
+/// One of the blocks.
+struct Block {
+    shape: Shape,
     weights: Bound,
     /// Tokens of each sample, where there is padding behind them.
     lengths: Option<Arc<[usize]>>,
-    /// None: all 1.
     factors: Option<Factors>,
-    /// Keep what the backward pass needs; else it is made again.
     keep: bool,
     /// One a group of samples, filled by the forward pass and taken by the backward pass.
     kept: Mutex<Vec<Option<Kept>>>,
@@ -128,28 +136,6 @@ impl Group<'_> {
     fn weight(&self, slot: &Range<usize>) -> &[f32] {
         self.weights.of(slot)
     }
-}
-
-/// The block on `x`; with `lengths`, sample i has so many tokens; `keep` holds what the backward pass
-/// needs.
-pub(crate) fn block(
-    x: &Tensor,
-    weights: &[&Tensor],
-    shape: Shape,
-    lengths: Option<&[usize]>,
-    factors: Option<Factors>,
-    keep: bool,
-) -> Result<Tensor> {
-    let (weights, token) = Bound::new(weights)?;
-    let block = Block {
-        shape,
-        weights,
-        lengths: lengths.map(Into::into),
-        factors,
-        keep,
-        kept: Mutex::default(),
-    };
-    x.contiguous()?.apply_op2(&token, block)
 }
 
 impl Block {
@@ -189,26 +175,12 @@ impl Block {
         }
         Ok(weights)
     }
-}
 
-impl CustomOp2 for Block {
-    fn name(&self) -> &'static str {
-        "transformer-block"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        lx: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-    ) -> Result<(CpuStorage, Dims)> {
-        let (b, n, d) = lx.shape().dims3()?;
-        let x = values(x, lx)?;
+    /// out ← the block on `x`, both [b, n, d].
+    fn forward(&self, x: &[f32], [b, n, d]: [usize; 3], out: &mut [f32]) -> Result<()> {
         let slots = Slots::of(&self.shape);
         let weights = self.checked(b, d, &slots)?;
         let size = group_size(b, n);
-        let mut out = vec![0.0; x.len()];
         let kept: Vec<Option<Kept>> = out
             .par_chunks_mut(size * n * d)
             .zip(x.par_chunks(size * n * d))
@@ -221,30 +193,22 @@ impl CustomOp2 for Block {
             })
             .collect();
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = kept;
-        Ok((CpuStorage::F32(out), lx.shape().clone()))
+        Ok(())
     }
 
-    fn bwd(
-        &self,
-        x: &Tensor,
-        token: &Tensor,
-        _res: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let (b, n, d) = x.dims3()?;
-        let grad = grad.contiguous()?;
-        let (xs, gs) = (Values::of(x)?, Values::of(&grad)?);
+    /// The gradient of `x` from that of the result, `g`; leaves those of the weights.
+    fn backward(&self, x: &[f32], g: &[f32], [b, n, d]: [usize; 3]) -> Result<Vec<f32>> {
         let slots = Slots::of(&self.shape);
         let weights = self.checked(b, d, &slots)?;
         let size = group_size(b, n);
         let kept = std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner));
         let mut kept: Vec<Option<Kept>> = kept;
         kept.resize_with(b.div_ceil(size), || None);
-        let mut dx = vec![0.0; xs.len()];
+        let mut dx = vec![0.0; x.len()];
         let parts: Vec<Scratch> = dx
             .par_chunks_mut(size * n * d)
-            .zip(xs.par_chunks(size * n * d))
-            .zip(gs.par_chunks(size * n * d))
+            .zip(x.par_chunks(size * n * d))
+            .zip(g.par_chunks(size * n * d))
             .zip(kept)
             .enumerate()
             .map(|(i, (((dx, x), g), kept))| {
@@ -258,7 +222,92 @@ impl CustomOp2 for Block {
         slots.scale_back(&self.shape, &weights, &mut dw);
         self.weights
             .leave(slots.all.iter().map(|r| dw[r.clone()].to_vec()));
-        let dx = Tensor::from_vec(dx, x.shape(), x.device())?;
-        Ok((Some(dx), Some(token.zeros_like()?)))
+        Ok(dx)
+    }
+}
+
+/// Arguments x [B, N, width] and the token of all weights.
+struct Blocks {
+    blocks: Vec<Block>,
+    /// What each block but the first was given.
+    inputs: Mutex<Vec<Vec<f32>>>,
+}
+
+/// `x` through all blocks; with `lengths`, sample i has so many tokens and padding behind them.
+pub(crate) fn blocks(
+    x: &Tensor,
+    given: Vec<Given<'_>>,
+    lengths: Option<&[usize]>,
+) -> Result<Tensor> {
+    if given.is_empty() {
+        return Ok(x.clone());
+    }
+    let lengths: Option<Arc<[usize]>> = lengths.map(Into::into);
+    let mut last = bound::token()?;
+    let mut blocks = Vec::with_capacity(given.len());
+    for one in given {
+        let (weights, token) = Bound::new(last, &one.weights)?;
+        last = token;
+        blocks.push(Block {
+            shape: one.shape,
+            weights,
+            lengths: lengths.clone(),
+            factors: one.factors,
+            keep: one.keep,
+            kept: Mutex::default(),
+        });
+    }
+    let inputs = Mutex::default();
+    x.contiguous()?.apply_op2(&last, Blocks { blocks, inputs })
+}
+
+impl CustomOp2 for Blocks {
+    fn name(&self) -> &'static str {
+        "transformer-blocks"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        lx: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+    ) -> Result<(CpuStorage, Dims)> {
+        let size = lx.shape().dims3()?.into();
+        let x = values(x, lx)?;
+        let mut made: Vec<Vec<f32>> = Vec::with_capacity(self.blocks.len());
+        for block in &self.blocks {
+            let mut out = vec![0.0; x.len()];
+            block.forward(made.last().map_or(x, |last| last), size, &mut out)?;
+            made.push(out);
+        }
+        let Some(out) = made.pop() else {
+            bail!("no transformer block");
+        };
+        *self.inputs.lock().unwrap_or_else(PoisonError::into_inner) = made;
+        Ok((CpuStorage::F32(out), lx.shape().clone()))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        token: &Tensor,
+        _res: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let size = x.dims3()?.into();
+        let grad = grad.contiguous()?;
+        let (xs, gs) = (Values::of(x)?, Values::of(&grad)?);
+        let inputs = self.inputs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut dx: Option<Vec<f32>> = None;
+        for (i, block) in self.blocks.iter().enumerate().rev() {
+            let given: &[f32] = match i.checked_sub(1) {
+                None => &xs,
+                Some(i) => &inputs[i],
+            };
+            dx = Some(block.backward(given, dx.as_deref().unwrap_or(&gs), size)?);
+        }
+        let dx = dx.map(|dx| Tensor::from_vec(dx, x.shape(), x.device()));
+        Ok((dx.transpose()?, Some(token.zeros_like()?)))
     }
 }

@@ -19,7 +19,7 @@ use std::sync::{Mutex, PoisonError};
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape as Dims, Tensor, bail};
 
-use super::bound::Bound;
+use super::bound::{self, Bound};
 use super::cpu::{Values, values};
 use crate::kernels::scratch::Scratch;
 use crate::rng::Stream;
@@ -86,7 +86,7 @@ pub(crate) fn layer(
     shape: Shape,
     keep: bool,
 ) -> Result<Tensor> {
-    let (weights, token) = Bound::new(weights.as_flattened())?;
+    let (weights, token) = Bound::new(bound::token()?, weights.as_flattened())?;
     let layer = Layer {
         shape,
         weights,
