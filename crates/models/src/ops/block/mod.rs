@@ -229,7 +229,9 @@ impl Block {
 /// Arguments x [B, N, width] and the token of all weights.
 struct Blocks {
     blocks: Vec<Block>,
-    /// What each block but the first was given.
+    /// Whether there can be a backward pass.
+    tracked: bool,
+    /// What each block but the first was given, where the backward pass needs it.
     inputs: Mutex<Vec<Vec<f32>>>,
 }
 
@@ -257,8 +259,12 @@ pub(crate) fn blocks(
             kept: Mutex::default(),
         });
     }
-    let inputs = Mutex::default();
-    x.contiguous()?.apply_op2(&last, Blocks { blocks, inputs })
+    let all = Blocks {
+        blocks,
+        tracked: x.track_op() || last.track_op(),
+        inputs: Mutex::default(),
+    };
+    x.contiguous()?.apply_op2(&last, all)
 }
 
 impl CustomOp2 for Blocks {
@@ -279,6 +285,9 @@ impl CustomOp2 for Blocks {
         for block in &self.blocks {
             let mut out = vec![0.0; x.len()];
             block.forward(made.last().map_or(x, |last| last), size, &mut out)?;
+            if !self.tracked {
+                made.clear();
+            }
             made.push(out);
         }
         let Some(out) = made.pop() else {
