@@ -248,6 +248,37 @@ fn conv_time_dense() {
     }
 }
 
+/// Dimensions before the last two are as many signals, with kernels, sliding or not, and without.
+#[test]
+fn conv_time_of_signals_of_signals() {
+    for (before, n_in, n_out, groups, k) in [
+        (&[2, 3][..], 1, 8, 1, 15),
+        (&[2, 1, 2], 8, 8, 1, 3),
+        (&[], 4, 4, 4, 3),
+        (&[3, 2], 4, 2, 2, 3),
+    ] {
+        let conv = TimeConv::padded(1, k / 2, groups);
+        let arguments = [
+            [before, &[n_in, 21]].concat(),
+            vec![n_out, n_in / groups, k],
+            vec![n_out],
+        ];
+        let op = |a: &[Tensor]| ops::conv_time(&a[0], &a[1], Some(&a[2]), &conv);
+        check("conv of signals of signals", &arguments, &op);
+        let args: Vec<Tensor> = vars(&arguments, DType::F32)
+            .iter()
+            .map(|v| v.as_tensor().clone())
+            .collect();
+        let y = op(&args).unwrap();
+        assert_eq!(y.dims(), [before, &[n_out, 21]].concat());
+        let rows = args[0].reshape(((), n_in, 21)).unwrap();
+        assert_eq!(
+            flat(&y),
+            flat(&op(&[&[rows], &args[1..]].concat()).unwrap())
+        );
+    }
+}
+
 #[test]
 fn conv_time_depthwise() {
     for (b, c, per, t, k) in [
@@ -388,6 +419,39 @@ fn pooling() {
         check("maximum of 3", &[vec![b, c, t]], &|a| {
             ops::max_pool3_time(&a[0])
         });
+    }
+}
+
+#[test]
+fn what_stands_before_and_behind_the_blocks() {
+    for shape in [vec![1, 1], vec![2, 3, 8, 25], vec![255, 3], vec![1, 1, 255]] {
+        check("turn", &[shape], &|a| ops::turn(&a[0]));
+    }
+    // One embedding and class token for all samples, or one each; more samples than are summed at once.
+    for (b, n, d) in [(1, 1, 5), (3, 7, 20), (35, 2, 3), (2, 255, 4)] {
+        for (added, class) in [(1, 1), (b, 1), (1, b), (b, b)] {
+            let shapes = [vec![b, n, d], vec![added, n, d], vec![class, 1, d]];
+            check("class token", &shapes, &|a| {
+                ops::with_class_token(&a[0], &a[1], &a[2])
+            });
+        }
+        let tokens = [vec![b, 1 + n, d]];
+        check("mean of patches", &tokens, &|a| {
+            ops::mean_of_patches(&a[0], None)
+        });
+        let lengths: Vec<usize> = (0..b).map(|i| 1 + (3 * i) % n).collect();
+        check("mean of patches, padded", &tokens, &|a| {
+            ops::mean_of_patches(&a[0], Some(&lengths))
+        });
+    }
+    let x = &vars(&[vec![2, 4, 3]], DType::F32)[0];
+    for lengths in [&[3][..], &[3, 0], &[4, 1]] {
+        assert!(ops::mean_of_patches(x.as_tensor(), Some(lengths)).is_err());
+    }
+    for (added, class) in [([2, 2, 3], [1, 1, 3]), ([2, 4, 3], [2, 1, 2])] {
+        let args = vars(&[added.to_vec(), class.to_vec()], DType::F32);
+        let found = ops::with_class_token(x.as_tensor(), args[0].as_tensor(), args[1].as_tensor());
+        assert!(found.is_err());
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use candle_core::{Device, Tensor};
 use mmpipe_models::encoder::{Classifier, ClassifierConfig, Size};
+use mmpipe_models::ops::gradients;
 use mmpipe_models::{Batch, Mode, Model, Params};
 use mmpipe_train::{AdamW, StepConfig};
 
@@ -44,7 +45,7 @@ fn main() -> Result<(), Failure> {
     for step in 0..=steps as u64 {
         let start = Instant::now();
         let y = model.forward(&input, Mode::Train { seed: 0, step })?;
-        let gradients = y.sqr()?.mean_all()?.backward()?;
+        let gradients = gradients(&y.sqr()?.mean_all()?)?;
         adamw.step(model.params(), &gradients, 1e-4, step)?;
         drop(gradients);
         if step > 0 {

@@ -11,6 +11,7 @@ use anyhow::Result;
 use candle_core::Device;
 use mmpipe_models::align::FusionKind;
 use mmpipe_models::encoder::Size;
+use mmpipe_models::ops::gradients;
 use mmpipe_models::{Compute, Mode};
 use mmpipe_train::{AdamW, Precision, StepConfig};
 use serde::Serialize;
@@ -101,7 +102,7 @@ fn time(
         device.synchronize()?;
         let start = Instant::now();
         let value = (work.loss)(Mode::Train { seed: 0, step })?;
-        let gradients = value.backward()?;
+        let gradients = gradients(&value)?;
         adamw.step(&work.params, &gradients, 1e-4, step)?;
         loss = f64::from(value.to_scalar::<f32>()?);
         drop(gradients);

@@ -437,6 +437,31 @@ mod tests {
         }
     }
 
+    /// Also of weights that an operation has twice, and of one with another use; and nothing of it stays for
+    /// a backward pass that is candle's own.
+    #[test]
+    fn gradients_past_the_graph_are_the_graphs() {
+        let (_, block, x) = made(&small(36), [5, 3, 100]);
+        let mode = Mode::Train { seed: 5, step: 9 };
+        let fc1 = &block.fc1.weight;
+        for (times, other) in [(1, false), (2, false), (1, true)] {
+            let y = forward(&vec![block.clone(); times], x.as_tensor(), None, mode).unwrap();
+            let mut loss = y.sqr().unwrap().sum_all().unwrap();
+            if other {
+                loss = (loss + fc1.exp().unwrap().sum_all().unwrap()).unwrap();
+            }
+            let of = |grads: candle_core::backprop::GradStore| {
+                let all = block.weights().into_iter().chain([x.as_tensor()]);
+                let of = |t: &Tensor| grads.get(t).unwrap().flatten_all().unwrap();
+                all.map(|t| of(t).to_vec1::<f32>().unwrap())
+                    .collect::<Vec<_>>()
+            };
+            let want = of(loss.backward().unwrap());
+            assert_eq!(of(ops::gradients(&loss).unwrap()), want);
+            assert_eq!(of(loss.backward().unwrap()), want);
+        }
+    }
+
     #[test]
     fn so_it_is_without_what_can_be_left_out() {
         for (qkv_bias, qk_norm, layer_scale) in [

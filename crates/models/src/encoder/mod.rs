@@ -27,7 +27,7 @@ pub use self::trunk::{ClassRow, Layout};
 use crate::error::{Error, Result};
 use crate::layers::LayerNorm;
 use crate::model::Mode;
-use crate::ops::composite;
+use crate::ops;
 use crate::params::Params;
 
 /// Width of the space that EEG and sound are projected to.
@@ -75,7 +75,7 @@ impl Encoder {
     pub fn forward(&self, x: &Tensor, ch_names: &[String], mode: Mode) -> Result<Tensor> {
         let (_, c, a) = patches_of(x)?;
         let at = Layout::new(&self.config, ch_names, c, a)?;
-        self.pool(&self.patch_tokens(x, &at, mode)?, &at)
+        self.pool(x, &at, mode)
     }
 
     /// Samples of different montages padded with any values to the most channels: `x`
@@ -94,7 +94,7 @@ impl Encoder {
             });
         }
         let at = Layout::padded(&self.config, montages, c, a)?;
-        self.pool(&self.patch_tokens(x, &at, mode)?, &at)
+        self.pool(x, &at, mode)
     }
 
     /// All patch tokens [B, C·A, width] after the last block and `fc_norm`, none pooled: what the
@@ -105,13 +105,8 @@ impl Encoder {
     pub fn tokens(&self, x: &Tensor, ch_names: &[String], mode: Mode) -> Result<Tensor> {
         let (_, c, a) = patches_of(x)?;
         let at = Layout::new(&self.config, ch_names, c, a)?;
-        self.fc_norm.forward(&self.patch_tokens(x, &at, mode)?)
-    }
-
-    /// The patch tokens after the last block, before any norm.
-    fn patch_tokens(&self, x: &Tensor, at: &Layout, mode: Mode) -> Result<Tensor> {
-        let tokens = self.embed(x, at)?;
-        self.run(&tokens, at, mode)
+        self.fc_norm
+            .forward(&self.run(&self.embed(x, &at)?, &at, mode)?)
     }
 
     /// EEG [B, C, A·200] → patch embeddings [B, C·A, width], before spatial and temporal embedding.
@@ -130,18 +125,10 @@ impl Encoder {
         Ok(self.trunk.forward(tokens, at, mode)?.narrow(1, 1, n)?)
     }
 
-    /// Mean over the real tokens, then the norm: [B, C·A, width] → [B, width].
-    fn pool(&self, tokens: &Tensor, at: &Layout) -> Result<Tensor> {
-        let mean = match at.lengths() {
-            None => tokens.mean(1)?,
-            Some(lengths) => {
-                let (b, n, _) = tokens.dims3()?;
-                let (inside, _) =
-                    composite::prefix_mask(&lengths, n, tokens.dtype(), tokens.device())?;
-                let share = inside.broadcast_div(&inside.sum_keepdim(1)?)?;
-                tokens.broadcast_mul(&share.reshape((b, n, 1))?)?.sum(1)?
-            }
-        };
+    /// Mean over the real patch tokens after the last block, then the norm: [B, width].
+    fn pool(&self, x: &Tensor, at: &Layout, mode: Mode) -> Result<Tensor> {
+        let tokens = self.trunk.forward(&self.embed(x, at)?, at, mode)?;
+        let mean = ops::mean_of_patches(&tokens, at.lengths().as_deref())?;
         self.fc_norm.forward(&mean)
     }
 }

@@ -6,7 +6,7 @@
 
 use candle_core::Tensor;
 
-use super::config::{PATCH, PATCH_GROUPS, PATCH_STEPS};
+use super::config::{PATCH, PATCH_GROUPS};
 use crate::error::Result;
 use crate::ops::{self, TimeConv};
 use crate::params::{Init, Params};
@@ -26,7 +26,6 @@ struct Stage {
 #[derive(Debug, Clone)]
 pub(crate) struct PatchEncoder {
     stages: Vec<Stage>,
-    channels: usize,
 }
 
 impl PatchEncoder {
@@ -60,7 +59,7 @@ impl PatchEncoder {
                 conv,
             });
         }
-        Ok(Self { stages, channels })
+        Ok(Self { stages })
     }
 
     /// [B, R, 200] (R = channels × patches) → [B, R, 25·conv_channels], a token's values in the
@@ -68,20 +67,13 @@ impl PatchEncoder {
     /// real and the rest is padding.
     pub(crate) fn forward(&self, x: &Tensor, rows: Option<&[usize]>) -> Result<Tensor> {
         let (n, r, _) = x.dims3()?;
-        let mut x = x.reshape((n * r, 1, PATCH))?;
+        let mut x = x.reshape((n, r, 1, PATCH))?;
         for s in &self.stages {
             let weight = s.weight.squeeze(2)?;
             let y = ops::conv_time(&x, &weight, Some(&s.bias), &s.conv)?;
-            let y = y.reshape((n, r, self.channels, PATCH_STEPS))?;
             let (w, b) = (&s.norm_weight, &s.norm_bias);
-            let y = ops::group_norm_gelu(&y, PATCH_GROUPS, w, b, EPS, rows)?;
-            x = y.reshape((n * r, self.channels, PATCH_STEPS))?;
+            x = ops::group_norm_gelu(&y, PATCH_GROUPS, w, b, EPS, rows)?;
         }
-        let tokens = x
-            .reshape((n, r, self.channels, PATCH_STEPS))?
-            .transpose(2, 3)?;
-        Ok(tokens
-            .contiguous()?
-            .reshape((n, r, self.channels * PATCH_STEPS))?)
+        Ok(ops::turn(&x)?)
     }
 }

@@ -8,6 +8,7 @@ use super::config::{EncoderConfig, MAX_PATCHES};
 use super::electrodes;
 use crate::error::{Error, Result};
 use crate::model::Mode;
+use crate::ops;
 use crate::params::{Init, Params};
 
 /// Which row of the spatial table the class token receives.
@@ -213,8 +214,7 @@ impl Trunk {
             ),
         };
         let (samples, ..) = embedding.dims4()?;
-        let tokens = tokens.broadcast_add(&embedding.reshape((samples, n, d))?)?;
-        let x = Tensor::cat(&[cls.broadcast_as((b, 1, d))?.contiguous()?, tokens], 1)?;
+        let x = ops::with_class_token(tokens, &embedding.reshape((samples, n, d))?, &cls)?;
         let lengths: Option<Vec<usize>> =
             at.lengths().map(|l| l.into_iter().map(|n| n + 1).collect());
         block::forward(&self.blocks, &x, lengths.as_deref(), mode)

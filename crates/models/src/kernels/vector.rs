@@ -238,6 +238,11 @@ pub(super) fn sum_of(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
     lanes.iter().sum::<f32>() + a.1.iter().zip(b.1).map(|(a, b)| f(*a, *b)).sum::<f32>()
 }
 
+/// Σ a·b, in sixteen lanes.
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
+    sum_of(a, b, |a, b| a * b)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,9 +6,14 @@
 //! and a weight and gives a token, the last of which is an argument of the operation. In the backward
 //! pass the operation comes first and leaves the gradients of all its weights; each binding hands over
 //! its own. A weight that is frozen has no binding.
+//!
+//! What a graph is handed it adds to zeros, each time in new memory. [`gradients`] spares variables
+//! that.
 
+use std::cell::RefCell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
 use super::cpu::Values;
@@ -18,6 +23,51 @@ type Gradients = Mutex<Vec<Option<Vec<f32>>>>;
 
 fn locked(gradients: &Gradients) -> MutexGuard<'_, Vec<Option<Vec<f32>>>> {
     gradients.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+thread_local! {
+    /// Variables and their gradients, while [`gradients`] collects them.
+    static COLLECTED: RefCell<Option<Vec<(Tensor, Tensor)>>> = const { RefCell::new(None) };
+}
+
+/// Ends the collecting, also where a backward pass panics.
+struct Collecting;
+
+impl Collecting {
+    fn begin() -> Self {
+        COLLECTED.set(Some(Vec::new()));
+        Self
+    }
+
+    fn end(self) -> Vec<(Tensor, Tensor)> {
+        COLLECTED.take().unwrap_or_default()
+    }
+}
+
+impl Drop for Collecting {
+    fn drop(&mut self) {
+        COLLECTED.set(None);
+    }
+}
+
+/// The gradients of a loss, as `loss.backward()` gives them. Those of variables that are bound to an operation
+/// do not pass through the graph, which takes less time; of a variable with three uses or more the sum may
+/// be taken in another order.
+///
+/// # Errors
+/// As [`Tensor::backward`].
+pub fn gradients(loss: &Tensor) -> Result<GradStore> {
+    let collecting = Collecting::begin();
+    let mut all = loss.backward()?;
+    for (weight, dw) in collecting.end() {
+        // Of a variable that has other uses.
+        let dw = match all.remove(&weight) {
+            Some(other) => (other + dw)?,
+            None => dw,
+        };
+        all.insert(&weight, dw);
+    }
+    Ok(all)
 }
 
 /// Arguments: the token before it and a weight; gives the next token.
@@ -55,7 +105,14 @@ impl CustomOp2 for Binding {
             bail!("an operation left no gradient for a weight that is bound to it");
         };
         let dw = Tensor::from_vec(dw, weight.shape(), weight.device())?;
-        Ok((Some(token.zeros_like()?), Some(dw)))
+        let dw = COLLECTED.with_borrow_mut(|all| match all {
+            Some(all) if weight.is_variable() => {
+                all.push((weight.clone(), dw));
+                None
+            }
+            _ => Some(dw),
+        });
+        Ok((Some(token.zeros_like()?), dw))
     }
 }
 

@@ -242,6 +242,32 @@ pub fn l2_normalise(x: &Tensor, eps: f64) -> Result<Tensor> {
     x.broadcast_div(&(squares + lift)?.sqrt()?)
 }
 
+/// See [`super::turn`].
+pub fn turn(x: &Tensor) -> Result<Tensor> {
+    let turned = x.transpose(D::Minus2, D::Minus1)?.contiguous()?;
+    turned.flatten(D::Minus2, D::Minus1)
+}
+
+/// See [`super::with_class_token`].
+pub fn with_class_token(tokens: &Tensor, added: &Tensor, class: &Tensor) -> Result<Tensor> {
+    let (b, _, d) = tokens.dims3()?;
+    let class = class.broadcast_as((b, 1, d))?.contiguous()?;
+    Tensor::cat(&[class, tokens.broadcast_add(added)?], 1)
+}
+
+/// See [`super::mean_of_patches`].
+pub fn mean_of_patches(x: &Tensor, lengths: Option<&[usize]>) -> Result<Tensor> {
+    let (b, all, _) = x.dims3()?;
+    let n = all.saturating_sub(1);
+    let patches = x.narrow(1, 1, n)?;
+    let Some(lengths) = lengths else {
+        return patches.mean(1);
+    };
+    let (inside, _) = prefix_mask(lengths, n, x.dtype(), x.device())?;
+    let share = inside.broadcast_div(&inside.sum_keepdim(1)?)?;
+    patches.broadcast_mul(&share.reshape((b, n, 1))?)?.sum(1)
+}
+
 /// For samples of which the first `counts[i]` of `n` places are real: ones inside and zeros
 /// outside [B, n], and zeros inside and a very negative number outside [B, n].
 pub fn prefix_mask(

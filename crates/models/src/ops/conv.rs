@@ -19,7 +19,7 @@ const SLIDE_FROM: usize = 8;
 /// Filters up to which they do: with more, packing windows for a matrix product pays.
 const SLIDE_FILTERS: usize = 16;
 
-/// Arguments x [B, Cin, T], weight [Cout, Cin / groups, K] and, with three, bias [Cout].
+/// Arguments x [..., Cin, T], weight [Cout, Cin / groups, K] and, with three, bias [Cout].
 pub(super) struct ConvTime {
     pub(super) conv: TimeConv,
 }
@@ -51,7 +51,7 @@ impl ConvTime {
     }
 
     pub(super) fn sizes(&self, x: &[usize], w: &[usize]) -> Result<Sizes> {
-        let (&[b, n_in, t], &[n_out, per_group, k]) = (x, w) else {
+        let (&[ref before @ .., n_in, t], &[n_out, per_group, k]) = (x, w) else {
             bail!("convolution over time of shapes {x:?} and {w:?}");
         };
         let conv = self.conv;
@@ -70,7 +70,7 @@ impl ConvTime {
             bail!("kernel of {k} does not fit {t} samples");
         };
         Ok(Sizes {
-            b,
+            b: before.iter().product(),
             n_in,
             t,
             n_out,
@@ -196,7 +196,8 @@ impl ConvTime {
         w: (&CpuStorage, &Layout),
         bias: &[f32],
     ) -> Result<(CpuStorage, Shape)> {
-        let s = self.sizes(x.1.dims(), w.1.dims())?;
+        let mut dims = x.1.dims().to_vec();
+        let s = self.sizes(&dims, w.1.dims())?;
         let (x, w) = (values(x.0, x.1)?, values(w.0, w.1)?);
         // The products are added to what is there: the bias, or nothing.
         let mut out = vec![0.0; s.b * s.n_out * s.t_out];
@@ -213,7 +214,9 @@ impl ConvTime {
         } else {
             dense_forward(&s, x, w, &mut out);
         }
-        Ok((CpuStorage::F32(out), Shape::from((s.b, s.n_out, s.t_out))))
+        let last = dims.len() - 2;
+        dims[last..].copy_from_slice(&[s.n_out, s.t_out]);
+        Ok((CpuStorage::F32(out), dims.into()))
     }
 
     fn backward(&self, x: &Tensor, w: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Tensor)> {
@@ -286,7 +289,8 @@ impl CustomOp3 for ConvTime {
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let grad = grad.contiguous()?;
         let (dx, dw) = self.backward(x, w, &grad)?;
-        let (n, c, t) = grad.dims3()?;
+        let s = self.sizes(x.dims(), w.dims())?;
+        let (n, c, t) = (s.b, s.n_out, s.t_out);
         let g = Values::of(&grad)?;
         let g: &[f32] = &g;
         let db: Vec<f32> = (0..c)

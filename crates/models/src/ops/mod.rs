@@ -8,6 +8,7 @@ mod bound;
 pub mod composite;
 mod conv;
 pub(crate) mod cpu;
+mod ends;
 mod frames;
 mod group_norm;
 mod grouped;
@@ -16,10 +17,11 @@ mod layer_norm;
 mod linear;
 mod pointwise;
 
-use candle_core::{Device, Result, Shape, Tensor, bail};
+use candle_core::{D, Device, Result, Shape, Tensor, bail};
 
 pub use self::batch_norm::{Norm, Statistics, batch_norm};
 pub(crate) use self::block::{Factors as BlockFactors, Given as BlockGiven, Shape as BlockShape};
+pub use self::bound::gradients;
 use self::cpu::has_kernel;
 pub(crate) use self::layer::{PAIRS as LAYER_PAIRS, Shape as LayerShape};
 
@@ -159,8 +161,8 @@ pub fn group_norm_gelu(
     })
 }
 
-/// Correlation over time (what deep-learning libraries call convolution): `x` [B, Cin, T],
-/// `weight` [Cout, Cin / groups, K], `bias` [Cout] → [B, Cout, T'].
+/// Correlation over time (what deep-learning libraries call convolution): `x` [..., Cin, T],
+/// `weight` [Cout, Cin / groups, K], `bias` [Cout] → [..., Cout, T'].
 pub fn conv_time(
     x: &Tensor,
     weight: &Tensor,
@@ -168,7 +170,13 @@ pub fn conv_time(
     conv: &TimeConv,
 ) -> Result<Tensor> {
     let op = conv::ConvTime { conv: *conv };
-    let (n_in, groups) = (x.dim(1)?, conv.groups);
+    let (n_in, t, groups) = (x.dim(D::Minus2)?, x.dim(D::Minus1)?, conv.groups);
+    let fits = has_kernel(&[x, weight]) && op.fits(n_in, weight.dim(1)?, weight.dim(2)?);
+    if !fits && x.rank() != 3 {
+        let y = conv_time(&x.reshape(((), n_in, t))?, weight, bias, conv)?;
+        let before = &x.dims()[..x.rank() - 2];
+        return y.reshape([before, &y.dims()[1..]].concat());
+    }
     if has_kernel(&[x, weight]) && groups > 1 && groups < n_in && n_in % groups == 0 {
         let y = x
             .contiguous()?
@@ -178,7 +186,7 @@ pub fn conv_time(
             None => Ok(y),
         };
     }
-    if !has_kernel(&[x, weight]) || !op.fits(x.dim(1)?, weight.dim(1)?, weight.dim(2)?) {
+    if !fits {
         return composite::conv_time(x, weight, bias, conv);
     }
     let (x, weight) = (x.contiguous()?, weight.contiguous()?);
@@ -206,6 +214,36 @@ pub fn conv_frames(
     let y = composite::conv_time(&x.transpose(1, 2)?.contiguous()?, weight, None, &conv)?;
     let y = if gelu { composite::gelu(&y)? } else { y };
     y.transpose(1, 2)?.contiguous()
+}
+
+/// [..., A, C] → [..., C·A]: the last two dimensions change places and become one.
+pub fn turn(x: &Tensor) -> Result<Tensor> {
+    if has_kernel(&[x]) && x.rank() > 1 {
+        return x.contiguous()?.apply_op1(ends::Turn);
+    }
+    composite::turn(x)
+}
+
+/// `class` [B or 1, 1, D] before `tokens` [B, N, D], to which `added` [B or 1, N, D] is added: [B, 1 + N, D].
+pub fn with_class_token(tokens: &Tensor, added: &Tensor, class: &Tensor) -> Result<Tensor> {
+    if has_kernel(&[tokens, added, class]) {
+        let (added, class) = (added.contiguous()?, class.contiguous()?);
+        let tokens = tokens.contiguous()?;
+        return tokens.apply_op3(&added, &class, ends::ClassToken);
+    }
+    composite::with_class_token(tokens, added, class)
+}
+
+/// Mean of the tokens behind the class token, or of the first `lengths[i]` of them: [B, 1 + N, D] → [B, D].
+pub fn mean_of_patches(x: &Tensor, lengths: Option<&[usize]>) -> Result<Tensor> {
+    let mean = ends::Mean {
+        lengths: lengths.map(Into::into),
+    };
+    let _ = mean.sizes(x.dims())?;
+    if has_kernel(&[x]) {
+        return x.contiguous()?.apply_op1(mean);
+    }
+    composite::mean_of_patches(x, lengths)
 }
 
 /// Mean of each `size` neighbours over time, no overlap; a rest shorter than `size` is left out.

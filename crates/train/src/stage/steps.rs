@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use candle_core::backprop::GradStore;
-use mmpipe_models::Params;
+use mmpipe_models::{Params, ops};
 
 use super::objective::{Draws, Objective};
 use super::parts::add;
@@ -280,7 +280,7 @@ impl<O: Objective, A: About> Run<'_, O, A> {
                 let of = named.entry(name.to_owned()).or_default();
                 *of = (of.0 + sum, of.1 + weight);
             }
-            let new = loss.value.backward()?;
+            let new = ops::gradients(&loss.value)?;
             gradients = Some(match gradients {
                 None => new,
                 Some(all) => add(all, new, objective.params())?,

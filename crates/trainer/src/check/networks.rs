@@ -3,9 +3,9 @@
 
 use anyhow::Result;
 use candle_core::Device;
-use mmpipe_models::Mode;
 use mmpipe_models::align::FusionKind;
 use mmpipe_models::encoder::Size;
+use mmpipe_models::{Mode, ops};
 use mmpipe_train::{AdamW, StepConfig};
 
 use super::{Case, Found, GRADIENT, gradients, values};
@@ -71,7 +71,7 @@ fn steps(work: &Work) -> Result<Found> {
     let before = at()?;
     for step in 0..STEPS {
         let loss = (work.loss)(Mode::Train { seed: 5, step })?;
-        let norm = adamw.step(&work.params, &loss.backward()?, 1e-2, step)?;
+        let norm = adamw.step(&work.params, &ops::gradients(&loss)?, 1e-2, step)?;
         found.push((format!("loss {step}"), values(&loss)?));
         found.push((format!("gradient norm {step}"), vec![norm]));
     }

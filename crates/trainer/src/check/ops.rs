@@ -226,6 +226,16 @@ fn pointwise() -> Vec<Case> {
         one("tanh", |x| x.tanh()),
         one("mean of four", |x| ops::avg_pool_time(x, 4)),
         one("largest of three", ops::max_pool3_time),
+        one("turn", ops::turn),
+        one("mean of patches", |x| {
+            ops::mean_of_patches(x, Some(&[6, 1, 3]))
+        }),
+        case(
+            "class token",
+            &[&[3, 7, 33], &[1, 7, 33], &[1, 1, 33]],
+            false,
+            Box::new(|a| ops::with_class_token(&a[0], &a[1], &a[2])),
+        ),
         one("dropout", |x| {
             ops::dropout(x, 0.3, Some(Stream::named(3, "dropout")))
         }),

@@ -26,7 +26,7 @@ use rayon::prelude::*;
 
 use self::slots::{Slots, Weights};
 use super::bound::{self, Bound};
-use super::cpu::{Values, add_up, chunk, values};
+use super::cpu::{Values, chunk, values};
 use crate::kernels::scratch::Scratch;
 
 /// Shape of a block.
@@ -197,14 +197,14 @@ impl Block {
     }
 
     /// The gradient of `x` from that of the result, `g`; leaves those of the weights.
-    fn backward(&self, x: &[f32], g: &[f32], [b, n, d]: [usize; 3]) -> Result<Vec<f32>> {
+    fn backward(&self, x: &[f32], g: &[f32], [b, n, d]: [usize; 3]) -> Result<Scratch> {
         let slots = Slots::of(&self.shape);
         let weights = self.checked(b, d, &slots)?;
         let size = group_size(b, n);
         let kept = std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner));
         let mut kept: Vec<Option<Kept>> = kept;
         kept.resize_with(b.div_ceil(size), || None);
-        let mut dx = vec![0.0; x.len()];
+        let mut dx = Scratch::any(x.len());
         let parts: Vec<Scratch> = dx
             .par_chunks_mut(size * n * d)
             .zip(x.par_chunks(size * n * d))
@@ -218,10 +218,9 @@ impl Block {
                 group.backward(x, g, kept, dx)
             })
             .collect();
-        let mut dw = add_up(&parts, slots.len());
+        let mut dw = slots.add_up(&parts);
         slots.scale_back(&self.shape, &weights, &mut dw);
-        self.weights
-            .leave(slots.all.iter().map(|r| dw[r.clone()].to_vec()));
+        self.weights.leave(dw);
         Ok(dx)
     }
 }
@@ -232,7 +231,7 @@ struct Blocks {
     /// Whether there can be a backward pass.
     tracked: bool,
     /// What each block but the first was given, where the backward pass needs it.
-    inputs: Mutex<Vec<Vec<f32>>>,
+    inputs: Mutex<Vec<Scratch>>,
 }
 
 /// `x` through all blocks; with `lengths`, sample i has so many tokens and padding behind them.
@@ -281,18 +280,23 @@ impl CustomOp2 for Blocks {
     ) -> Result<(CpuStorage, Dims)> {
         let size = lx.shape().dims3()?.into();
         let x = values(x, lx)?;
-        let mut made: Vec<Vec<f32>> = Vec::with_capacity(self.blocks.len());
-        for block in &self.blocks {
-            let mut out = vec![0.0; x.len()];
+        let Some((last, before)) = self.blocks.split_last() else {
+            bail!("no transformer block");
+        };
+        let mut made: Vec<Scratch> = Vec::with_capacity(before.len());
+        for block in before {
+            let mut out = Scratch::any(x.len());
             block.forward(made.last().map_or(x, |last| last), size, &mut out)?;
             if !self.tracked {
                 made.clear();
             }
             made.push(out);
         }
-        let Some(out) = made.pop() else {
-            bail!("no transformer block");
-        };
+        let mut out = vec![0.0; x.len()];
+        last.forward(made.last().map_or(x, |last| last), size, &mut out)?;
+        if !self.tracked {
+            made.clear();
+        }
         *self.inputs.lock().unwrap_or_else(PoisonError::into_inner) = made;
         Ok((CpuStorage::F32(out), lx.shape().clone()))
     }
@@ -308,7 +312,7 @@ impl CustomOp2 for Blocks {
         let grad = grad.contiguous()?;
         let (xs, gs) = (Values::of(x)?, Values::of(&grad)?);
         let inputs = self.inputs.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut dx: Option<Vec<f32>> = None;
+        let mut dx: Option<Scratch> = None;
         for (i, block) in self.blocks.iter().enumerate().rev() {
             let given: &[f32] = match i.checked_sub(1) {
                 None => &xs,
@@ -316,7 +320,7 @@ impl CustomOp2 for Blocks {
             };
             dx = Some(block.backward(given, dx.as_deref().unwrap_or(&gs), size)?);
         }
-        let dx = dx.map(|dx| Tensor::from_vec(dx, x.shape(), x.device()));
+        let dx = dx.map(|dx| Tensor::from_slice(&dx, x.shape(), x.device()));
         Ok((dx.transpose()?, Some(token.zeros_like()?)))
     }
 }

@@ -2,7 +2,11 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use super::Shape;
+use crate::kernels::scratch::Scratch;
+use crate::kernels::vector;
 use crate::ops::cpu::Values;
 
 /// Ranges of the gradients, in the order of the weights. Those that a block has not are empty.
@@ -76,27 +80,68 @@ impl Slots {
         .into_iter()
     }
 
+    /// Where a slot is among those that are not empty.
+    fn place(&self, slot: &Range<usize>) -> Option<usize> {
+        let found = self.all.binary_search_by_key(&slot.start, |r| r.start);
+        found.ok().filter(|_| !slot.is_empty())
+    }
+
+    /// The gradient of each weight: the sum of `parts`, in their order.
+    pub(super) fn add_up(&self, parts: &[Scratch]) -> Vec<Vec<f32>> {
+        let each = self.all.par_iter().with_max_len(1);
+        each.map(|slot| sum_parts(parts, slot)).collect()
+    }
+
     /// The backward pass leaves the gradients of the two output maps as they are before the layer
     /// scale: U = Σ gᵀ·input and s = Σ g. The map's are γ·U and γ·s, and the layer scale's is
     /// Σ g·(W·input + b) = rowsum(W∘U) + b·s, without the map's result.
-    pub(super) fn scale_back(&self, s: &Shape, weights: &Weights<'_>, grads: &mut [f32]) {
+    pub(super) fn scale_back(&self, s: &Shape, weights: &Weights<'_>, grads: &mut [Vec<f32>]) {
         if !s.scaled {
             return;
         }
         for ([map, bias], gamma) in [&self.proj, &self.fc2].into_iter().zip(&self.gammas) {
-            let width = map.len() / s.width.max(1);
-            let (rows, biases) = (weights.of(map).chunks_exact(width), weights.of(bias));
-            let columns = rows.zip(biases).zip(weights.of(gamma));
-            for (j, ((w, b), scale)) in columns.enumerate() {
-                let row = &mut grads[map.start + j * width..][..width];
-                let own: f32 = w.iter().zip(&*row).map(|(w, u)| w * u).sum();
-                row.iter_mut().for_each(|u| *u *= scale);
-                let at = bias.start + j;
-                grads[gamma.start + j] = own + b * grads[at];
-                grads[at] *= scale;
+            let places = [map, bias, gamma].map(|slot| self.place(slot));
+            let [Some(m), Some(b), Some(g)] = places else {
+                continue;
+            };
+            let Ok([maps, biases, gammas]) = grads.get_disjoint_mut([m, b, g]) else {
+                continue;
+            };
+            let width = maps.len() / s.width.max(1);
+            let scales = weights.of(gamma).iter().zip(weights.of(bias));
+            let given = weights
+                .of(map)
+                .par_chunks_exact(width)
+                .zip(scales.collect::<Vec<_>>());
+            maps.par_chunks_exact_mut(width)
+                .zip(biases)
+                .zip(gammas)
+                .zip(given)
+                .for_each(|(((u, s), out), (w, (gamma, b)))| {
+                    *out = vector::dot(w, u) + b * *s;
+                    u.iter_mut().for_each(|u| *u *= gamma);
+                    *s *= gamma;
+                });
+        }
+    }
+}
+
+/// The sum of a part of vectors, in their order.
+fn sum_parts(parts: &[Scratch], at: &Range<usize>) -> Vec<f32> {
+    // So many stay in the cache while the vectors are gone through.
+    const AT_ONCE: usize = 1 << 14;
+    let Some((first, rest)) = parts.split_first() else {
+        return vec![0.0; at.len()];
+    };
+    let mut total = first[at.clone()].to_vec();
+    for (i, total) in total.chunks_mut(AT_ONCE).enumerate() {
+        for part in rest {
+            for (t, p) in total.iter_mut().zip(&part[at.start + i * AT_ONCE..]) {
+                *t += p;
             }
         }
     }
+    total
 }
 
 /// The values of the weights.
