@@ -3,7 +3,7 @@
 
     pip install torch numpy
     cargo build --release -p mmpipe-train --example encoder_step
-    python tests/peers/encoder_step.py [--threads 2] [--example target/release/examples/encoder_step]
+    python tests/peers/encoder_step.py [--threads 2] [--rounds 3] [--short] [--example target/release/examples/encoder_step]
 
 The encoder with its head (12 blocks of width 200, 10 heads, hidden width 800; q/k norm, layer scale, no
 dropout), f32: forward, backward, AdamW. Batch 32 x 128 tokens (64 channels x 2 s) and 32 x 512 tokens
@@ -27,7 +27,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 EXAMPLE = os.path.join(HERE, "../../target/release/examples/encoder_step")
 CASES = ((32, 64, 2, 5), (32, 256, 2, 3))
-WIDTH, HEADS, HIDDEN, DEPTH, ROUNDS = 200, 10, 800, 12, 3
+WIDTH, HEADS, HIDDEN, DEPTH = 200, 10, 800, 12
 
 
 def twin(form, batch, channels, patches, steps):
@@ -153,6 +153,8 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--example", default=EXAMPLE)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--short", action="store_true", help="128 tokens alone")
     parser.add_argument("--curve", action="store_true")
     parser.add_argument("--products", action="store_true")
     args = parser.parse_args()
@@ -166,9 +168,9 @@ def main():
             s = median([found], "step")
             print(f"{channels} channels: {s:.3f} s a step of 8, {1e3 * s / channels / 16:.2f} ms a token of a batch")
         return
-    for case in CASES:
+    for case in CASES[: 1 if args.short else None]:
         found = {side: [] for side in runs}
-        for _ in range(ROUNDS):
+        for _ in range(args.rounds):
             for side, run in runs.items():
                 found[side].append(run(case))
         step, forward = ({s: median(f, what) for s, f in found.items()} for what in ("step", "forward"))
