@@ -6,8 +6,8 @@ use crate::hearing::listener;
 use crate::toys::{accuracy, by_trial, talkers};
 
 /// Every other trial has a third sound: the rival of the example before, or the one before that.
-fn duo_and_trio() -> MemorySource {
-    let mut source = talkers(24, 5, 0, 200);
+fn duo_and_trio(trials: usize) -> MemorySource {
+    let mut source = talkers(trials, 5, 0, 200);
     for i in 0..source.metas.len() {
         if source.metas[i].trial % 2 == 0 {
             continue;
@@ -26,18 +26,25 @@ fn duo_and_trio() -> MemorySource {
 
 #[test]
 fn two_and_three_candidates_share_a_split() {
-    let source = duo_and_trio();
-    let fold = by_trial(&source, 16, 2);
+    // So much that what is learnt holds for other weights to start with, too: with a fifth of it the
+    // last bit of a sum decides how much holds.
+    let source = duo_and_trio(96);
+    let fold = by_trial(&source, 80, 4);
+    let cfg = TrainConfig {
+        epochs: 8,
+        lr: 1e-3,
+        ..listener()
+    };
     let dir = tempfile::tempdir().unwrap();
-    let report = fit(&source, &fold, &listener(), dir.path(), &Silent).unwrap();
+    let report = fit(&source, &fold, &cfg, dir.path(), &Silent).unwrap();
     assert_eq!(
         (report.n_train, report.n_test),
-        (80, 30),
+        (400, 60),
         "nothing is left out"
     );
     assert!(report.notes.is_empty(), "{:?}", report.notes);
-    let answers = predict(&source, &fold.test, &listener(), dir.path(), None).unwrap();
-    assert_eq!(answers.len(), 30);
+    let answers = predict(&source, &fold.test, &cfg, dir.path(), None).unwrap();
+    assert_eq!(answers.len(), 60);
     for a in &answers {
         let k = if a.trial % 2 == 0 { 2 } else { 3 };
         assert_eq!(a.scores.len(), k);
@@ -46,7 +53,7 @@ fn two_and_three_candidates_share_a_split() {
         let sum: f32 = a.scores.iter().map(|s| s.exp()).sum();
         assert!((sum - 1.0).abs() < 1e-5);
     }
-    for (k, least) in [(2, 0.6), (3, 0.5)] {
+    for (k, least) in [(2, 0.75), (3, 0.55)] {
         let of: Vec<_> = answers
             .iter()
             .filter(|a| a.scores.len() == k)
@@ -56,7 +63,7 @@ fn two_and_three_candidates_share_a_split() {
     }
     // Places are drawn by trial: each occurs.
     let all: Vec<usize> = (0..source.metas.len()).collect();
-    let places = predict(&source, &all, &listener(), dir.path(), None).unwrap();
+    let places = predict(&source, &all, &cfg, dir.path(), None).unwrap();
     for k in [2, 3] {
         for place in 0..k {
             let at = |p: &&mmpipe_train::Prediction| p.scores.len() == k && p.label == place as i32;
@@ -71,7 +78,7 @@ fn two_and_three_candidates_share_a_split() {
         turned.candidates[i].rotate_left(1);
         turned.keys[i].rotate_left(1);
     }
-    let other = predict(&turned, &fold.test, &listener(), dir.path(), None).unwrap();
+    let other = predict(&turned, &fold.test, &cfg, dir.path(), None).unwrap();
     for (a, b) in answers.iter().zip(&other) {
         assert_eq!(a.label, b.label);
         let sorted = |s: &[f32]| {
@@ -95,6 +102,8 @@ fn two_and_three_candidates_share_a_split() {
     }
 
     // A batch of both kinds in parts is the same batch.
+    let source = duo_and_trio(24);
+    let fold = by_trial(&source, 16, 2);
     let cut = TrainConfig {
         micro_batch: 3,
         epochs: 1,
