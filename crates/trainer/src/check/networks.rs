@@ -54,7 +54,8 @@ fn once(work: &Work) -> Result<Found> {
 /// Losses before every step and weights after the last. The optimiser's epsilon is large, so that a
 /// step follows the gradient and not its sign, of which rounding decides where a gradient is nothing:
 /// with a tenth of it, inputs that differ in their last bit alone took a bias that began at zero as far
-/// apart, on one and the same path, as is allowed between two.
+/// apart, on one and the same path, as is allowed between two (1.0e-5). As it is, six draws of dropout
+/// give 5.2e-6 to 9.9e-6 with AVX-512, and this one 5.6e-6 without.
 fn steps(work: &Work) -> Result<Found> {
     let cfg = StepConfig {
         eps: 1e-1,
