@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::Shape;
 use crate::kernels::scratch::Scratch;
 use crate::kernels::vector;
-use crate::ops::cpu::Values;
+use crate::ops::cpu::{self, Values};
 
 /// Ranges of the gradients, in the order of the weights. Those that a block has not are empty.
 #[derive(Debug)]
@@ -89,7 +89,11 @@ impl Slots {
     /// The gradient of each weight: the sum of `parts`, in their order.
     pub(super) fn add_up(&self, parts: &[Scratch]) -> Vec<Vec<f32>> {
         let each = self.all.par_iter().with_max_len(1);
-        each.map(|slot| sum_parts(parts, slot)).collect()
+        each.map(|slot| {
+            let parts: Vec<&[f32]> = parts.iter().map(|part| &part[slot.clone()]).collect();
+            cpu::add_up(&parts, slot.len())
+        })
+        .collect()
     }
 
     /// The backward pass leaves the gradients of the two output maps as they are before the layer
@@ -124,24 +128,6 @@ impl Slots {
                 });
         }
     }
-}
-
-/// The sum of a part of vectors, in their order.
-fn sum_parts(parts: &[Scratch], at: &Range<usize>) -> Vec<f32> {
-    // So many stay in the cache while the vectors are gone through.
-    const AT_ONCE: usize = 1 << 14;
-    let Some((first, rest)) = parts.split_first() else {
-        return vec![0.0; at.len()];
-    };
-    let mut total = first[at.clone()].to_vec();
-    for (i, total) in total.chunks_mut(AT_ONCE).enumerate() {
-        for part in rest {
-            for (t, p) in total.iter_mut().zip(&part[at.start + i * AT_ONCE..]) {
-                *t += p;
-            }
-        }
-    }
-    total
 }
 
 /// The values of the weights.
