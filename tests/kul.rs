@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::paired::{attention_is_in_the_eeg, hearing_agrees, sounds_agree};
 use crate::planted::{every_second_is_accounted_for, samples_agree};
-use crate::support::Scratch;
+use crate::support::{Scratch, tree};
 
 fn simulated(subjects: usize) -> (Scratch, PlantedListening) {
     let scratch = Scratch::new();
@@ -135,4 +135,25 @@ fn repetitions_and_what_reached_the_ears_fold_into_the_dry_sound_of_the_part() {
     );
     let fold = |fold: i32| json!({ "fold": fold, "contents": 1, "trials": 5 });
     assert_eq!(found, [fold(0), fold(1), fold(2), fold(3)]);
+}
+
+/// One thread scans, then hashes, then decodes the sounds; two do so side by side.
+#[test]
+fn a_head_start_beside_the_scan_changes_no_byte() {
+    let (scratch, _) = simulated(1);
+    for threads in ["1", "2"] {
+        let lake = format!("lake-{threads}");
+        let options = ["--lake", &lake, "--threads", threads];
+        scratch.ok(&[
+            &options[..],
+            &["ingest", "--dataset", "KUL", "--raw", "raw"],
+        ]
+        .concat());
+    }
+    let [one, two] = ["lake-1", "lake-2"].map(|lake| tree(&scratch.path(lake)));
+    assert!(one.len() > 28, "{:?}", one.keys());
+    assert!(one.keys().eq(two.keys()));
+    for (path, bytes) in &one {
+        assert!(bytes == &two[path], "{path} differs");
+    }
 }

@@ -1,6 +1,6 @@
 //! One recording from disk to report, through the binary, on corpora whose truth is known.
 
-use crate::support::{Scratch, real};
+use crate::support::{Scratch, real, tree};
 use serde_json::json;
 
 /// EEGMat in miniature: labels, subjects, channels and epochs are the planted ones, and a run
@@ -358,26 +358,4 @@ fn any_bids_folder_is_ingested() {
         );
         assert_eq!(report["recordings"][0]["status"], "ok", "{report:#}");
     }
-}
-
-/// Every file below a folder with its bytes.
-fn tree(root: &std::path::Path) -> std::collections::BTreeMap<String, Vec<u8>> {
-    let mut all = std::collections::BTreeMap::new();
-    let mut folders = vec![root.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                let name = path
-                    .strip_prefix(root)
-                    .unwrap()
-                    .to_string_lossy()
-                    .into_owned();
-                all.insert(name, std::fs::read(&path).unwrap());
-            }
-        }
-    }
-    all
 }

@@ -50,6 +50,11 @@ impl Context {
         Ok(Lake::open(&self.global.lake)?)
     }
 
+    /// Where the lake is, or will be.
+    pub(crate) fn lake_path(&self) -> &Path {
+        &self.global.lake
+    }
+
     /// The lake, made where there is none.
     pub(crate) fn lake_or_new(&self) -> Result<Lake> {
         Ok(Lake::create_or_open(&self.global.lake)?)

@@ -21,6 +21,8 @@ mod stimulus;
 
 pub use error::{Error, Result};
 pub use manifest::Manifest;
-pub use scan::{Filter, Part, Raw, Scan, SoundPart, open_part, scan, scan_bids, scan_raw};
+pub use scan::{
+    Coming, Filter, Part, Raw, Scan, SoundPart, open_part, scan, scan_bids, scan_raw, scan_raw_told,
+};
 pub use sound::{Sound, open_sound};
 pub use stimulus::StimulusRef;

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use rayon::prelude::*;
+
 use crate::{Error, Manifest, Result};
 
 /// Every built-in manifest but the one for any BIDS folder: file name and text.
@@ -167,8 +169,12 @@ pub fn load(extra: Option<&Path>) -> Result<Vec<Manifest>> {
         }
     }
     let extras = all.len();
-    for (file, text) in BUILTIN {
-        let manifest = Manifest::parse(text, file)?;
+    // Their patterns take a millisecond each to compile, and every command waits for them.
+    let builtin: Vec<Manifest> = BUILTIN
+        .par_iter()
+        .map(|(file, text)| Manifest::parse(text, file))
+        .collect::<Result<_>>()?;
+    for ((file, _), manifest) in BUILTIN.iter().zip(builtin) {
         let replaced = all[..extras]
             .iter()
             .any(|(_, m)| m.name.eq_ignore_ascii_case(&manifest.name));

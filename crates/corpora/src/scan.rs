@@ -103,6 +103,17 @@ impl Scan {
     }
 }
 
+/// What a scan is about to read, told before it does. A compressed file of named arrays is
+/// inflated as a whole for the few names in it, each by one thread: who needs more of it, or of
+/// the sounds, may use the others meanwhile.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Coming {
+    /// Files that hold several recordings.
+    pub arrays: Vec<PathBuf>,
+    /// Files that the manifest calls sounds: the path in the tables, and where it lies.
+    pub sounds: Vec<(String, PathBuf)>,
+}
+
 /// What part of a data set to look at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
@@ -131,7 +142,7 @@ pub(crate) fn microvolts(unit: &str) -> Option<f64> {
 /// # Errors
 /// The folder is missing, no folder, or holds no matching recording; unknown subjects.
 pub fn scan(manifest: &Manifest, raw: &Path, filter: &Filter) -> Result<Scan> {
-    run::scan(manifest, &Raw::folder(raw), filter)
+    scan_raw(manifest, &Raw::folder(raw), filter)
 }
 
 /// Scans a raw folder together with what its archives hold.
@@ -139,7 +150,20 @@ pub fn scan(manifest: &Manifest, raw: &Path, filter: &Filter) -> Result<Scan> {
 /// # Errors
 /// As [`scan`].
 pub fn scan_raw(manifest: &Manifest, raw: &Raw, filter: &Filter) -> Result<Scan> {
-    run::scan(manifest, raw, filter)
+    run::scan(manifest, raw, filter, |_| {})
+}
+
+/// As [`scan_raw`]; `told` hears what is coming once the files are listed.
+///
+/// # Errors
+/// As [`scan`].
+pub fn scan_raw_told(
+    manifest: &Manifest,
+    raw: &Raw,
+    filter: &Filter,
+    told: impl FnOnce(Coming),
+) -> Result<Scan> {
+    run::scan(manifest, raw, filter, told)
 }
 
 /// Scans any BIDS-EEG folder. `dataset` names it in the lake; without it the name in
@@ -153,5 +177,5 @@ pub fn scan_bids(root: &Path, dataset: Option<&str>, filter: &Filter) -> Result<
         Some(name) => name.to_owned(),
         None => bids::dataset_name(root),
     };
-    run::scan(&manifest, &Raw::folder(root), filter)
+    scan(&manifest, root, filter)
 }

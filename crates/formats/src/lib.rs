@@ -13,6 +13,7 @@ mod gdf;
 mod recording;
 mod sniff;
 mod source;
+mod stamp;
 mod text;
 pub mod tree;
 mod units;
@@ -20,6 +21,7 @@ pub mod write;
 
 pub use error::{Error, Result};
 pub use recording::{Annotation, Channel, Container, Diagnostic, Header, Recording, Run, Severity};
+pub use stamp::Stamp;
 
 use std::path::Path;
 

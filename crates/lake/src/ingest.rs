@@ -14,6 +14,7 @@
 //! the largest recordings first. A shard depends on its recording alone, so neither order nor
 //! number of threads changes a byte.
 
+mod ahead;
 mod alignment;
 mod answers;
 mod bridge;
@@ -51,6 +52,7 @@ use mmpipe_corpora::Scan;
 use mmpipe_signal::recipe::Recipe;
 use tokio::sync::Semaphore;
 
+pub use ahead::Ahead;
 pub use codec::IngestCodec;
 pub use grid::{Grid, sound_of};
 pub use report::{
@@ -81,6 +83,8 @@ pub struct IngestRequest {
     pub threads: usize,
     /// Plan and report, but write nothing.
     pub dry_run: bool,
+    /// What was begun while the folder was scanned.
+    pub ahead: Arc<Ahead>,
 }
 
 /// What the steps of one ingest share.
@@ -90,6 +94,7 @@ struct Job<'a> {
     raw: &'a Path,
     recipe: &'a Arc<Recipe>,
     threads: usize,
+    ahead: &'a Arc<Ahead>,
     progress: &'a dyn Progress,
 }
 
@@ -120,7 +125,9 @@ pub async fn ingest(
         recipe,
         threads,
         dry_run,
+        ahead,
     } = request;
+    ahead.stop();
     check_recipe(&recipe)?;
     let raw = std::fs::canonicalize(&raw).map_err(Error::io("open raw folder", &raw))?;
     let recipe = Arc::new(recipe);
@@ -177,6 +184,7 @@ pub async fn ingest(
         raw: &raw,
         recipe: &recipe,
         threads,
+        ahead: &ahead,
         progress,
     };
     if dry_run {
@@ -190,7 +198,7 @@ pub async fn ingest(
     let mut earlier = Earlier::load(lake, &scan.dataset, &recipe.name)?;
     earlier.sweep(lake)?;
     // Beside the sounds, where there is a thread for it: these files are long.
-    let hashes = hashes::of_files(&raw, hashes::with_parts(&plan.works), threads);
+    let hashes = hashes::of_files(&raw, hashes::with_parts(&plan.works), threads, &ahead);
     let stored = pairing::store(&job, &scan, &mut plan, &mut earlier, &mut report);
     let hashes = if threads > 1 {
         let (hashes, stored) = futures::join!(hashes, stored);
@@ -319,6 +327,7 @@ async fn skip_done(
         recipe,
         threads,
         progress,
+        ..
     } = *job;
     let mut to_do = Vec::new();
     let mut checks = stream::iter(plan.works.clone())
@@ -402,6 +411,7 @@ async fn run(
         recipe,
         threads,
         progress,
+        ..
     } = *job;
     let permits = Arc::new(Semaphore::new(threads));
     let physical = assemble(lake.root(), raw, recipe, to_do, Some(permits.clone()))?;

@@ -84,7 +84,7 @@ pub(crate) fn run(mut ctx: Context, args: &DemoArgs) -> Result<Status> {
     )?;
     let recipe = Recipe::builtin(RECIPE).context("the recipe is built in")?;
     let lake = ctx.lake_or_new()?;
-    let ingested = ingest::ingest(&ctx, &lake, scan, &raw, recipe, false)?;
+    let ingested = ingest::ingest(&ctx, &lake, scan, &raw, recipe, false, Default::default())?;
     ingest::print(&ingested)?;
 
     step("3", "ask the lake")?;

@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use mmpipe_corpora::{self as corpora, Filter, Manifest, Raw, Scan, registry};
 use mmpipe_lake::Lake;
-use mmpipe_lake::ingest::{self as lake, IngestReport, IngestRequest};
+use mmpipe_lake::ingest::{self as lake, Ahead, IngestReport, IngestRequest};
 use mmpipe_signal::recipe::{self, Recipe};
 use mmpipe_splits::{self as splits, AudioOnly};
 use serde::Serialize;
@@ -32,6 +33,7 @@ pub(crate) fn run(ctx: &Context, args: &IngestArgs) -> Result<Status> {
     let filter = Filter {
         subjects: args.subjects.clone(),
     };
+    let ahead = Arc::new(Ahead::default());
     let (scan, raw) = match (&args.bids, &args.raw, &args.dataset) {
         (Some(root), _, dataset) => (
             corpora::scan_bids(root, dataset.as_deref(), &filter)?,
@@ -45,15 +47,20 @@ pub(crate) fn run(ctx: &Context, args: &IngestArgs) -> Result<Status> {
                 None => Cow::Borrowed(manifest),
             };
             let raw = unpacked(ctx, &manifest, raw, args.dry_run)?;
+            let told = |coming| {
+                if !args.dry_run && ctx.threads != 1 {
+                    ahead.begin(coming, ctx.lake_path(), &recipe, &manifest.name);
+                }
+            };
             (
-                corpora::scan_raw(&manifest, &raw, &filter)?,
+                corpora::scan_raw_told(&manifest, &raw, &filter, told)?,
                 raw.root().to_owned(),
             )
         }
         _ => bail!("ingest needs --dataset NAME --raw DIR, or --bids DIR"),
     };
     let lake = ctx.lake_or_new()?;
-    let done = ingest(ctx, &lake, scan, &raw, recipe, args.dry_run)?;
+    let done = ingest(ctx, &lake, scan, &raw, recipe, args.dry_run, ahead)?;
     if ctx.global.json {
         render::json(&done)?;
     } else {
@@ -107,6 +114,7 @@ pub(super) fn ingest(
     raw: &Path,
     recipe: Recipe,
     dry_run: bool,
+    ahead: Arc<Ahead>,
 ) -> Result<Ingested> {
     let bar = Bar::new(0, "ingest", ctx.global.quiet);
     let request = IngestRequest {
@@ -115,6 +123,7 @@ pub(super) fn ingest(
         recipe,
         threads: ctx.threads,
         dry_run,
+        ahead,
     };
     let report = ctx.block_on(mmpipe_lake::ingest(lake, request, &IngestBar(&bar)))?;
     bar.finish();

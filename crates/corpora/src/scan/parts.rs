@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::classify::{File, Status};
 use super::early::Early;
 use super::note::without_path;
-use super::{Filter, Part};
+use super::{Coming, Filter, Part};
 use crate::manifest::{FileKind, Manifest, PartRule};
 
 /// Most elements of one `each`.
@@ -154,6 +154,16 @@ pub(super) fn split(files: Vec<File>, manifest: &Manifest, filter: &Filter) -> (
         all.1.extend(early);
     }
     all
+}
+
+/// What [`split`] will open, and the sounds beside it.
+pub(super) fn coming(files: &[File], manifest: &Manifest) -> Coming {
+    let opened = files.iter().filter(|f| holds_parts(f, manifest));
+    let sounds = files.iter().filter(|f| f.status == Status::Stimulus);
+    Coming {
+        arrays: opened.map(|f| f.full.clone()).collect(),
+        sounds: sounds.map(|f| (f.path.clone(), f.full.clone())).collect(),
+    }
 }
 
 /// Whether a file is opened for what is in it.

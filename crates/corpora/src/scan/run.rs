@@ -15,7 +15,7 @@ use super::events::{annotation_files, events_table, recording_events};
 use super::note::{Note, without_path};
 use super::output::{channels_table, files_table, json_table, notes_table, side_car_table};
 use super::triggers::{self, Pulse};
-use super::{Filter, Raw, Scan, look, parts, sounds, tree_tables};
+use super::{Coming, Filter, Raw, Scan, look, parts, sounds, tree_tables};
 use crate::manifest::{Action, FileKind, FileRule, Layout, Manifest, Rates, SideCar};
 use crate::{Error, Result, registry};
 
@@ -31,8 +31,13 @@ pub(super) struct Opened {
 /// A recording or why it is rejected, and what is worth knowing either way.
 pub(super) type Outcome = (Result<Opened, String>, Vec<Note>);
 
-/// Scans `raw` with the rules of `manifest`.
-pub(super) fn scan(manifest: &Manifest, raw: &Raw, filter: &Filter) -> Result<Scan> {
+/// Scans `raw` with the rules of `manifest`; `told` hears of what will be read as a whole.
+pub(super) fn scan(
+    manifest: &Manifest,
+    raw: &Raw,
+    filter: &Filter,
+    told: impl FnOnce(Coming),
+) -> Result<Scan> {
     let open = Arc::new(Hold::new());
     let (rules, side_cars) = rules(manifest)?;
     let found = raw.files(&manifest.name)?;
@@ -46,6 +51,7 @@ pub(super) fn scan(manifest: &Manifest, raw: &Raw, filter: &Filter) -> Result<Sc
     }
     let files = classify::classify(found, &rules, &manifest.faults, filter);
     let mut notes = Vec::new();
+    told(parts::coming(&files, manifest));
     let (files, mut early) = parts::split(files, manifest, filter);
     let mut files = sounds::split(files, manifest, filter, &mut notes);
     raw.account(&mut files, &mut notes);

@@ -6,15 +6,14 @@
 //! replaced since (another size, time or inode) is opened anew.
 
 use std::collections::VecDeque;
-use std::fs::Metadata;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
 
 use mmpipe_trees::Tree;
 
 use super::arrays;
 use crate::error::Result;
+use crate::stamp::Stamp;
 
 /// Most files that are kept open though nobody uses them: each may hold an inflated variable.
 const MOST_KEPT: usize = 8;
@@ -25,30 +24,7 @@ fn kept() -> usize {
     threads.min(MOST_KEPT)
 }
 
-/// What tells one state of a file from another.
-#[derive(Debug, Clone, PartialEq)]
-struct Stamp {
-    bytes: u64,
-    modified: Option<SystemTime>,
-    inode: u64,
-}
-
-impl Stamp {
-    fn of(meta: &Metadata) -> Stamp {
-        #[cfg(unix)]
-        let inode = std::os::unix::fs::MetadataExt::ino(meta);
-        #[cfg(not(unix))]
-        let inode = 0;
-        Stamp {
-            bytes: meta.len(),
-            modified: meta.modified().ok(),
-            inode,
-        }
-    }
-}
-
 struct Kept {
-    path: PathBuf,
     stamp: Stamp,
     tree: Arc<dyn Tree>,
 }
@@ -126,24 +102,21 @@ impl Drop for Hold {
 /// [`crate::Error::Tree`].
 pub fn share(path: &Path) -> Result<Arc<dyn Tree>> {
     // What cannot be looked at cannot be opened either, which says why.
-    let looked = || Some((path.canonicalize().ok()?, std::fs::metadata(path).ok()?));
-    let Some((path, meta)) = looked() else {
+    let Ok(stamp) = Stamp::of(path) else {
         return arrays(path).map(Arc::from);
     };
-    let (path, stamp) = (path.as_path(), Stamp::of(&meta));
-    if let Some(tree) = taken(&stamp, path) {
+    if let Some(tree) = taken(&stamp) {
         return Ok(tree);
     }
     // Not under the lock: some containers are parsed as a whole when they are opened.
-    let tree: Arc<dyn Tree> = Arc::from(arrays(path)?);
+    let tree: Arc<dyn Tree> = Arc::from(arrays(stamp.path())?);
     // Of two that opened it at the same time, both use what the first put there.
-    if let Some(tree) = taken(&stamp, path) {
+    if let Some(tree) = taken(&stamp) {
         return Ok(tree);
     }
     let mut files = files();
-    files.kept.retain(|kept| kept.path != path);
+    files.kept.retain(|kept| kept.stamp.path() != stamp.path());
     files.kept.push_back(Kept {
-        path: path.to_owned(),
         stamp,
         tree: tree.clone(),
     });
@@ -156,14 +129,13 @@ pub fn share(path: &Path) -> Result<Arc<dyn Tree>> {
 /// Whether a file is open, so that reading it now is cheap.
 pub fn is_shared(path: &Path) -> bool {
     let path = path.canonicalize();
-    path.is_ok_and(|path| files().kept.iter().any(|kept| kept.path == path))
+    path.is_ok_and(|path| files().kept.iter().any(|kept| kept.stamp.path() == path))
 }
 
 /// An open file, which becomes the latest.
-fn taken(stamp: &Stamp, path: &Path) -> Option<Arc<dyn Tree>> {
+fn taken(stamp: &Stamp) -> Option<Arc<dyn Tree>> {
     let mut files = files();
-    let is_it = |kept: &Kept| kept.path == path && kept.stamp == *stamp;
-    let at = files.kept.iter().position(is_it)?;
+    let at = files.kept.iter().position(|kept| kept.stamp == *stamp)?;
     let kept = files.kept.remove(at)?;
     let tree = kept.tree.clone();
     files.kept.push_back(kept);
@@ -185,13 +157,13 @@ mod tests {
         for name in ["a", "b", "c", "d"] {
             let path = folder.path().join(format!("{name}.npy"));
             write_npy(&path, &[1], &vec![0.0].into()).unwrap();
-            let stamp = Stamp::of(&std::fs::metadata(&path).unwrap());
+            let stamp = Stamp::of(&path).unwrap();
             let tree = Arc::from(arrays(&path).unwrap());
-            files.kept.push_back(Kept { path, stamp, tree });
+            files.kept.push_back(Kept { stamp, tree });
         }
         let used = [files.kept[0].tree.clone(), files.kept[2].tree.clone()];
         let names = |kept: &mut dyn Iterator<Item = &Kept>| -> String {
-            kept.map(|k| k.path.file_stem().unwrap().to_str().unwrap())
+            kept.map(|k| k.stamp.path().file_stem().unwrap().to_str().unwrap())
                 .collect()
         };
         assert_eq!(names(&mut files.unused(3).iter()), "b");

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use mmpipe_formats::Stamp;
 use sha2::{Digest, Sha256};
 
+use super::ahead::Ahead;
 use super::work::Work;
 use crate::{Error, Result};
 
@@ -29,22 +31,26 @@ pub(crate) fn sha256<'a>(files: impl Iterator<Item = &'a Path>) -> Result<String
     Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
 }
 
-/// SHA-256 of files, each computed once: many sounds lie in one file.
+/// SHA-256 of files, each computed once in each of its states: many sounds lie in one file.
 #[derive(Debug, Default)]
-pub(crate) struct Hashes(Mutex<HashMap<PathBuf, Arc<OnceLock<String>>>>);
+pub(super) struct Hashes(Mutex<HashMap<Stamp, Arc<OnceLock<Option<String>>>>>);
 
 impl Hashes {
-    /// That of one file.
+    /// That of one file. Who asks while another thread computes it waits.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
     pub(super) fn of(&self, file: &Path) -> Result<String> {
-        let cell = {
+        let cell = Stamp::of(file).ok().map(|stamp| {
             let mut cells = self.0.lock().unwrap_or_else(|e| e.into_inner());
-            cells.entry(file.to_path_buf()).or_default().clone()
-        };
-        if let Some(known) = cell.get() {
-            return Ok(known.clone());
+            cells.entry(stamp).or_default().clone()
+        });
+        let compute = || sha256(std::iter::once(file));
+        match cell.and_then(|cell| cell.get_or_init(|| compute().ok()).clone()) {
+            Some(hash) => Ok(hash),
+            // Once more, for the reason.
+            None => compute(),
         }
-        let hash = sha256(std::iter::once(file))?;
-        Ok(cell.get_or_init(|| hash).clone())
     }
 }
 
@@ -60,12 +66,12 @@ pub(super) async fn of_files(
     raw: &Path,
     files: BTreeSet<String>,
     threads: usize,
+    ahead: &Arc<Ahead>,
 ) -> Result<BTreeMap<String, Option<String>>> {
     stream::iter(files)
         .map(|file| {
-            let path = raw.join(&file);
-            let hash =
-                tokio::task::spawn_blocking(move || sha256(std::iter::once(path.as_path())).ok());
+            let (path, ahead) = (raw.join(&file), ahead.clone());
+            let hash = tokio::task::spawn_blocking(move || ahead.hash(&path).ok());
             hash.map(|hash| match hash {
                 Ok(hash) => Ok((file, hash)),
                 Err(e) => Err(Error::Empty(format!("a worker stopped: {e}"))),

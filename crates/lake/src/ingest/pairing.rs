@@ -7,14 +7,12 @@
 //! trial has sounds, its epochs are those that every one of them fills.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
 
 use arrow::array::{Array, AsArray};
 use futures::{StreamExt, stream};
 use mmpipe_corpora::{Scan, StimulusRef};
 
 use super::grid;
-use super::hashes::Hashes;
 use super::plan::Plan;
 use super::report::{BeyondEeg, IngestReport};
 use super::resume::Earlier;
@@ -87,7 +85,6 @@ fn requests(job: &Job<'_>, scan: &Scan, plan: &Plan, earlier: Option<&Earlier>) 
             }
         }
     }
-    let hashes = Arc::new(Hashes::default());
     plays
         .into_iter()
         .map(|(path, plays)| Request {
@@ -102,7 +99,7 @@ fn requests(job: &Job<'_>, scan: &Scan, plan: &Plan, earlier: Option<&Earlier>) 
                 .map(|(offset, rate)| (offset, f64::from_bits(rate)))
                 .collect(),
             earlier: earlier.and_then(|e| e.stimuli.get(path)).cloned(),
-            hashes: hashes.clone(),
+            ahead: job.ahead.clone(),
         })
         .collect()
 }

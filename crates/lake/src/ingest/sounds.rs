@@ -19,8 +19,8 @@ use mmpipe_formats::{Severity, audio};
 use mmpipe_signal::audio::{ToMono16k, output_len, peak_normalise};
 use mmpipe_signal::recipe::{AudioNormalise, Recipe};
 
+use super::ahead::Ahead;
 use super::grid::{Grid, segment_samples};
-use super::hashes::Hashes;
 use super::rows::{OK, REJECTED, VERSION};
 use super::stimuli::{ENVELOPE, MISSING, SOUND, StimulusRow};
 use super::streams::Sound;
@@ -82,10 +82,11 @@ pub(crate) struct Request {
     /// The sample that is heard when a trial starts, and the rate of its EEG's clock.
     pub(crate) plays: Vec<(i64, f64)>,
     pub(crate) earlier: Option<StimulusRow>,
-    pub(crate) hashes: Arc<Hashes>,
+    pub(crate) ahead: Arc<Ahead>,
 }
 
 /// A sound's samples.
+#[derive(Debug)]
 pub(crate) struct Samples {
     /// At 16 kHz.
     pub(crate) mono: Vec<f32>,
@@ -179,7 +180,7 @@ impl Request {
             return Ok(Made { row, writer: None });
         };
         let decoded = (|| -> Result<_> {
-            row.sha256 = Some(self.hashes.of(file)?);
+            row.sha256 = Some(self.ahead.hash(file)?);
             if row.kind == ENVELOPE {
                 self.describe(&mut row)?;
                 return Ok(Stored::Nothing);
@@ -196,7 +197,7 @@ impl Request {
                     return Ok(Stored::Before);
                 }
             }
-            let now = samples(&self.place)?;
+            let now = self.ahead.samples(&self.place)?;
             grids.extend(self.grids(now.mono.len() as i64));
             row.grids = grids.into_iter().collect();
             Ok(Stored::Now(now))

@@ -236,6 +236,7 @@ pub fn request(scan: Scan, raw: &Path) -> IngestRequest {
         recipe: Recipe::builtin("mindmix").unwrap(),
         threads: 1,
         dry_run: false,
+        ahead: Arc::default(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The lake through its public doors. One binary, because linking the query engine dominates.
 
+mod ahead;
 mod alignment;
 mod arrays;
 mod common;

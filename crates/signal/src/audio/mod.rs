@@ -15,10 +15,15 @@ pub const SFREQ: u32 = 16_000;
 /// and segments with values that are not finite are left as they are; the peak returned is then 0
 /// or not finite.
 pub fn peak_normalise(seg: &mut [f32]) -> f32 {
-    if seg.iter().any(|x| x.is_nan()) {
+    // Magnitudes are ordered as their bits are, with NaN above all: whole numbers are compared side
+    // by side, where each `f32::max` waits for the one before.
+    let bits = seg
+        .iter()
+        .fold(0, |peak: u32, x| peak.max(x.abs().to_bits()));
+    let peak = f32::from_bits(bits);
+    if peak.is_nan() {
         return f32::NAN;
     }
-    let peak = seg.iter().fold(0.0f32, |peak, x| peak.max(x.abs()));
     if peak > 0.0 && peak.is_finite() {
         seg.iter_mut().for_each(|x| *x /= peak);
     }

@@ -1,0 +1,215 @@
+//! What is done of an ingest while its folder is still scanned.
+//!
+//! A compressed file of named arrays is inflated for its scan by one thread, which can take as long
+//! as all that follows. Meanwhile another hashes the file and decodes the sounds that will be asked
+//! for. Owns that thread and what it has ready. Nothing depends on how far it came: what is not
+//! ready, or was made of a file that has changed since, is made where it is asked for, by the same
+//! functions.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use mmpipe_corpora::Coming;
+use mmpipe_formats::Stamp;
+use mmpipe_signal::recipe::Recipe;
+
+use super::hashes::Hashes;
+use super::sounds::{self, Place, Samples};
+use crate::Result;
+
+/// Bytes of decoded sound that wait at most, about 70 minutes.
+const MOST: usize = 256 << 20;
+
+/// One sound: locked while it is decoded, empty where that failed.
+type Slot = Arc<Mutex<Option<Samples>>>;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Every value behind these locks is whole between two statements, also after a panic.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[derive(Debug, Default)]
+struct Ready {
+    hashes: Hashes,
+    sounds: Mutex<HashMap<Stamp, Slot>>,
+    stopped: AtomicBool,
+}
+
+/// Hashes and sounds that may be ready before an ingest asks for them. The default has nothing, and
+/// begins nothing.
+#[derive(Debug, Default)]
+pub struct Ahead(Arc<Ready>);
+
+impl Ahead {
+    /// Begins, in a thread of its own, with what a scan says is coming: nothing where that is no file
+    /// of arrays, whose headers are read at once. Sounds of which the lake holds segments by this
+    /// recipe are hashed only, as most of these are not stored again.
+    pub fn begin(&self, coming: Coming, lake: &Path, recipe: &Recipe, dataset: &str) {
+        if coming.arrays.is_empty() {
+            return;
+        }
+        let is_stored = |path: &str| {
+            let stored = sounds::audio_path(lake, &recipe.name, dataset, path);
+            stored.is_file()
+        };
+        let of_sounds = coming.sounds.into_iter();
+        let sounds: Vec<(bool, PathBuf)> = of_sounds
+            .map(|(path, file)| (!is_stored(&path), file))
+            .collect();
+        let ready = self.0.clone();
+        // Without a thread nothing is ready, and all is made later.
+        let _ = std::thread::Builder::new()
+            .name("ingest-ahead".into())
+            .spawn(move || ready.make(&coming.arrays, &sounds));
+    }
+
+    /// No more is begun: whoever needs something makes it now.
+    pub(super) fn stop(&self) {
+        self.0.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// The SHA-256 of a file, computed once.
+    ///
+    /// # Errors
+    /// [`crate::Error::Io`].
+    pub(super) fn hash(&self, file: &Path) -> Result<String> {
+        self.0.hashes.of(file)
+    }
+
+    /// A sound's samples; what is ready is given once.
+    ///
+    /// # Errors
+    /// As [`sounds::samples`].
+    pub(super) fn samples(&self, place: &Place) -> Result<Samples> {
+        if let Place::File(file, None) = place {
+            let stamp = Stamp::of(file).ok();
+            let slot = stamp.and_then(|stamp| lock(&self.0.sounds).remove(&stamp));
+            if let Some(ready) = slot.and_then(|slot| lock(&slot).take()) {
+                return Ok(ready);
+            }
+        }
+        sounds::samples(place)
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Ready {
+    fn make(&self, arrays: &[PathBuf], sounds: &[(bool, PathBuf)]) {
+        let go_on = || !self.stopped.load(Ordering::Relaxed);
+        let mut bytes = 0;
+        for (wanted, file) in sounds {
+            // What cannot be read now says so when it is asked for.
+            if !go_on() || self.hashes.of(file).is_err() || !go_on() {
+                continue;
+            }
+            if *wanted && bytes < MOST {
+                bytes += self.decode(file);
+            }
+        }
+        for file in arrays.iter().take_while(|_| go_on()) {
+            let _ = self.hashes.of(file);
+        }
+    }
+
+    /// Makes one sound ready, and says how large it is.
+    fn decode(&self, file: &Path) -> usize {
+        let Ok(stamp) = Stamp::of(file) else {
+            return 0;
+        };
+        let slot = Slot::default();
+        let mut samples = lock(&slot);
+        lock(&self.sounds).insert(stamp, slot.clone());
+        *samples = sounds::samples(&Place::File(file.to_path_buf(), None)).ok();
+        samples
+            .as_ref()
+            .map_or(0, |s| size_of_val(s.mono.as_slice()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mmpipe_formats::write::wav;
+
+    /// A second of sound, at a rate that is resampled.
+    fn sound(folder: &Path, name: &str) -> PathBuf {
+        let path = folder.join(name);
+        let x: Vec<f32> = (0..44_100).map(|i| (i as f32 / 9.0).sin()).collect();
+        wav::write(&path, 44_100, &[&x], wav::Sample::Float32).unwrap();
+        path
+    }
+
+    #[test]
+    fn what_is_ready_is_what_would_be_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let [a, b, stored] = ["a.wav", "b.wav", "c.wav"].map(|name| sound(folder.path(), name));
+        let bad = folder.path().join("bad.wav");
+        std::fs::write(&bad, "no sound").unwrap();
+        let gone = folder.path().join("gone.wav");
+        let ahead = Ahead::default();
+        let wanted = [&a, &bad, &gone].map(|p| (true, p.clone()));
+        let sounds = [&wanted[..], &[(false, stored.clone())]].concat();
+        ahead.0.make(std::slice::from_ref(&bad), &sounds);
+        assert_eq!(lock(&ahead.0.sounds).len(), 2, "a.wav, and bad.wav in vain");
+
+        // Another spelling of the same file.
+        let spelt = folder.path().join(".").join("a.wav");
+        let whole = |file: &Path| Place::File(file.to_path_buf(), None);
+        let ready = ahead.samples(&whole(&spelt)).unwrap();
+        assert!(lock(&ahead.0.sounds).values().all(|s| lock(s).is_none()));
+        let made = sounds::samples(&whole(&a)).unwrap();
+        assert_eq!(ready.mono, made.mono);
+        // What was given is made anew, and so is what was never ready, and one channel of it.
+        for place in [
+            whole(&a),
+            whole(&b),
+            whole(&stored),
+            Place::File(a, Some(1)),
+        ] {
+            assert_eq!(ahead.samples(&place).unwrap().mono, made.mono);
+        }
+        // What was made of a file that is another now counts for nothing.
+        let hash = ahead.hash(&b).unwrap();
+        ahead.0.make(&[], &[(true, b.clone())]);
+        std::fs::copy(&bad, &b).unwrap();
+        assert!(ahead.samples(&whole(&b)).is_err());
+        assert_ne!(ahead.hash(&b).unwrap(), hash);
+        // What could not be read says why, as without a head start.
+        for file in [&bad, &gone] {
+            let now = ahead.samples(&whole(file)).unwrap_err().to_string();
+            assert_eq!(now, sounds::samples(&whole(file)).unwrap_err().to_string());
+        }
+        // SHA-256 of the text, by `printf 'no sound' | sha256sum`.
+        assert_eq!(
+            ahead.hash(&bad).unwrap(),
+            "08e8d74a3e55c977202c5b03d62d40875e9269d3810116336252b90babe4caf9"
+        );
+        assert!(ahead.hash(&gone).is_err());
+    }
+
+    #[test]
+    fn nothing_is_begun_that_is_not_worth_it_or_too_late() {
+        let folder = tempfile::tempdir().unwrap();
+        let a = sound(folder.path(), "a.wav");
+        let ahead = Ahead::default();
+        ahead.stop();
+        ahead.0.make(&[], &[(true, a.clone())]);
+        assert!(lock(&ahead.0.sounds).is_empty());
+        let ahead = Ahead::default();
+        let recipe = Recipe::builtin("mindmix").unwrap();
+        let coming = Coming {
+            arrays: Vec::new(),
+            sounds: vec![("a.wav".into(), a)],
+        };
+        ahead.begin(coming, folder.path(), &recipe, "Toy");
+        // No thread holds what is ready.
+        assert_eq!(Arc::strong_count(&ahead.0), 1);
+    }
+}
