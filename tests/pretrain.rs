@@ -90,6 +90,11 @@ fn stage_1_on_two_data_sets_then_fine_tuning_from_it() {
     let ran = scratch.run(&["evaluate", "--run", &run]);
     assert_ne!(ran.code, 0);
     assert!(ran.stderr.contains("--init"), "{ran}");
+    let own = folder.join("model.safetensors");
+    let ran = scratch.run(&["convert", &own.to_string_lossy(), "--out", "converted"]);
+    assert_eq!(ran.code, 1, "{ran}");
+    let says = format!("needs no conversion; name SCRATCH/lake/runs/{run} with --init");
+    assert!(ran.stderr.contains(&says), "{ran}");
 
     // Inside the folds of the split, with the other data set besides.
     let within = [

@@ -313,3 +313,10 @@ fn names(lake: &Lake) -> Result<Vec<String>> {
     names.sort();
     Ok(names)
 }
+
+/// The folder of the run that a file belongs to: its own, or the one above a fold's.
+pub(crate) fn run_of(file: &Path) -> Option<&Path> {
+    let folders = file.ancestors().skip(1).take(2);
+    let mut runs = folders.filter(|folder| folder.join("run.json").is_file());
+    runs.next()
+}

@@ -11,6 +11,7 @@ use super::Status;
 use crate::cli::{ConvertArgs, WeightsKind};
 use crate::context::Context;
 use crate::render::{self, Table};
+use crate::runs::run_of;
 
 /// The files that are written.
 const FILES: [&str; 2] = ["model.safetensors", "config.json"];
@@ -33,8 +34,16 @@ pub(crate) fn run(ctx: &Context, args: &ConvertArgs) -> Result<Status> {
             );
         }
     }
-    let done = weights::convert(&args.file, &args.out, kind(args.kind))
-        .with_context(|| format!("cannot convert {}", args.file.display()))?;
+    let done = weights::convert(&args.file, &args.out, kind(args.kind)).with_context(|| {
+        let file = args.file.display();
+        match run_of(&args.file) {
+            Some(run) => format!(
+                "cannot convert {file}: it is of an mmpipe run and needs no conversion; name {} with --init",
+                run.display()
+            ),
+            None => format!("cannot convert {file}"),
+        }
+    })?;
     if ctx.global.json {
         let dropped: Vec<_> = done
             .dropped
