@@ -112,14 +112,17 @@ def worker(raw, out):
     print(json.dumps({"seconds": time.perf_counter() - begin, "cpu": time.process_time() - cpu}))
 
 
-def warm():
-    """Has the system take memory into use and give it back.
+def warm(subjects):
+    """Has the system take memory into use and give it back, as much as either side will want.
 
     A host may take free memory from its virtual machine, and what comes anew comes at 0.4 GB/s. Which
     run would pay for that is chance.
     """
-    touch = "import mmap; m = mmap.mmap(-1, 3 << 30); m.madvise(mmap.MADV_HUGEPAGE); m.write(b'1' * (1 << 30)); m.write(m[:1 << 30]); m.write(m[:1 << 30])"
-    subprocess.run([sys.executable, "-c", touch], check=True)
+    touch = (
+        "import mmap, sys; gib = 1 << 30; n = int(sys.argv[1]); m = mmap.mmap(-1, n * gib); "
+        "m.madvise(mmap.MADV_HUGEPAGE); x = bytes(1 << 24); any(m.write(x) == 0 for _ in range(n * 64))"
+    )
+    subprocess.run([sys.executable, "-c", touch, str(2 + subjects)], check=True)
 
 
 def main():
@@ -157,7 +160,7 @@ def main():
             shutil.rmtree(lake, ignore_errors=True)
             # What the run before left to be written is not this one's.
             os.sync()
-            warm()
+            warm(args.subjects)
             seconds, memory, cpu, _ = measure(*measured)
             runs[name].append((seconds, cpu, memory))
 
@@ -168,7 +171,7 @@ def main():
             shutil.rmtree(out, ignore_errors=True)
             out.mkdir()
             os.sync()
-            warm()
+            warm(args.subjects)
             seconds, memory, cpu, text = measure([sys.executable, __file__, binary, "--worker", raw, out])
             report = json.loads(text.strip().splitlines()[-1])
             runs[python].append((report["seconds"], report["cpu"], memory))

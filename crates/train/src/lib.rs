@@ -56,4 +56,4 @@ pub use report::{Ended, EpochRecord, FitReport};
 pub use run::{RunReport, fold_dir, frozen_encoders, run};
 pub use sound::{SoundEncoder, SoundReport};
 pub use source::{AuditoryType, Fold, MemorySource, Meta, Source};
-pub use stage::{MemoryEstimate, StepConfig, available_memory};
+pub use stage::{MemoryEstimate, StepConfig};

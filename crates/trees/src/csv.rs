@@ -326,6 +326,14 @@ impl Tree for Csv {
         Container::Csv
     }
 
+    fn held(&self) -> u64 {
+        let of = |column: &Column| match column {
+            Column::Numbers(x) => size_of_val(x.as_slice()),
+            Column::Text(text, ends) => text.len() + size_of_val(ends.as_slice()),
+        };
+        self.columns.iter().map(|c| of(c) as u64).sum()
+    }
+
     fn notes(&self) -> &[Note] {
         &self.notes
     }

@@ -20,6 +20,10 @@ pub trait Tree: Send + Sync {
     /// What kind of file it is.
     fn container(&self) -> Container;
 
+    /// Bytes of memory that it keeps while it is open, about: what was inflated or parsed. A mapped
+    /// file is the system's.
+    fn held(&self) -> u64;
+
     /// What was skipped or repaired, in file order.
     fn notes(&self) -> &[Note];
 

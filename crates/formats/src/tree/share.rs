@@ -2,12 +2,13 @@
 //! recordings in one variable is inflated once, not twenty times.
 //!
 //! Owns which files are kept open, and for how long: until the last [`Hold`] is dropped, or the
-//! program ends. One in use is never closed for another: it would be inflated anew. A file that was
-//! replaced since (another size, time or inode) is opened anew.
+//! program ends. One in use is never closed for another: it would be inflated anew. Of the others
+//! as many stay as hold a quarter of the memory that was left at first. A file that was replaced
+//! since (another size, time or inode) is opened anew.
 
 use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use mmpipe_trees::Tree;
 
@@ -15,13 +16,17 @@ use super::arrays;
 use crate::error::Result;
 use crate::stamp::Stamp;
 
-/// Most files that are kept open though nobody uses them: each may hold an inflated variable.
-const MOST_KEPT: usize = 8;
+/// Most files that are kept open though nobody uses them.
+const MOST_KEPT: usize = 64;
 
-/// A file for every thread, so that each finds its own again.
-fn kept() -> usize {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    threads.min(MOST_KEPT)
+/// Bytes that files may hold which nobody uses, where the system does not say what is left.
+const UNKNOWN: u64 = 1 << 30;
+
+/// What files may hold that are kept though nobody uses them, the latest, which may not have been
+/// read yet, aside.
+fn allowance() -> u64 {
+    static QUARTER: OnceLock<u64> = OnceLock::new();
+    *QUARTER.get_or_init(|| mmpipe_machine::available_memory().map_or(UNKNOWN, |left| left / 4))
 }
 
 struct Kept {
@@ -37,11 +42,12 @@ struct Files {
 }
 
 impl Files {
-    /// Takes out what is to be closed so that no more than `most` are kept: the oldest that nobody
-    /// uses.
-    fn unused(&mut self, most: usize) -> Vec<Kept> {
+    /// Takes out what is to be closed so that no more than `most` are kept, which hold no more than
+    /// `bytes`: the oldest that nobody uses.
+    fn unused(&mut self, most: usize, bytes: u64) -> Vec<Kept> {
         let mut closed = Vec::new();
-        while self.kept.len() > most {
+        let held = |kept: &VecDeque<Kept>| kept.iter().map(|k| k.tree.held()).sum::<u64>();
+        while self.kept.len() > most || held(&self.kept) > bytes {
             let unused = |kept: &Kept| Arc::strong_count(&kept.tree) == 1;
             let Some(at) = self.kept.iter().position(unused) else {
                 break;
@@ -95,8 +101,8 @@ impl Drop for Hold {
 }
 
 /// Opens a file of named arrays, or takes the one that is open already, however its path is
-/// spelt; the tree has the canonical one. The last few files, and those in use, stay open until
-/// the last [`Hold`] is dropped.
+/// spelt; the tree has the canonical one. Those in use, and others while there is memory, stay open
+/// until the last [`Hold`] is dropped.
 ///
 /// # Errors
 /// [`crate::Error::Tree`].
@@ -120,7 +126,7 @@ pub fn share(path: &Path) -> Result<Arc<dyn Tree>> {
         stamp,
         tree: tree.clone(),
     });
-    let closed = files.unused(kept());
+    let closed = files.unused(MOST_KEPT, allowance());
     drop(files);
     drop(closed);
     Ok(tree)
@@ -145,7 +151,7 @@ fn taken(stamp: &Stamp) -> Option<Arc<dyn Tree>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mmpipe_trees::write::write_npy;
+    use mmpipe_trees::write::{Value, write_mat5, write_npy};
 
     #[test]
     fn what_is_in_use_stays_and_the_oldest_of_the_others_goes() {
@@ -166,12 +172,43 @@ mod tests {
             kept.map(|k| k.stamp.path().file_stem().unwrap().to_str().unwrap())
                 .collect()
         };
-        assert_eq!(names(&mut files.unused(3).iter()), "b");
+        assert_eq!(names(&mut files.unused(3, 0).iter()), "b");
         assert_eq!(names(&mut files.kept.iter()), "acd");
-        assert_eq!(names(&mut files.unused(1).iter()), "d");
+        assert_eq!(names(&mut files.unused(1, 0).iter()), "d");
         assert_eq!(names(&mut files.kept.iter()), "ac");
         drop(used);
-        assert_eq!(names(&mut files.unused(1).iter()), "a");
+        assert_eq!(names(&mut files.unused(1, 0).iter()), "a");
+    }
+
+    #[test]
+    fn files_stay_while_there_is_memory_for_what_they_were_inflated_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut files = Files {
+            kept: VecDeque::new(),
+            holds: 0,
+        };
+        let x: Vec<f64> = (0..1000).map(|i| f64::from(i).sin()).collect();
+        for name in ["a", "b", "c"] {
+            let path = folder.path().join(format!("{name}.mat"));
+            let x = Value::array(&[1000, 1], x.clone());
+            write_mat5(&path, &[("x", x)], true).unwrap();
+            let stamp = Stamp::of(&path).unwrap();
+            let tree: Arc<dyn Tree> = Arc::from(arrays(&path).unwrap());
+            files.kept.push_back(Kept { stamp, tree });
+        }
+        // Nothing is inflated yet.
+        assert!(files.unused(3, 0).is_empty());
+        for kept in &files.kept {
+            assert_eq!(
+                kept.tree.numbers(&kept.tree.variables()[0], 1000).unwrap(),
+                x
+            );
+        }
+        let one = files.kept[0].tree.held();
+        assert!((8000..8200).contains(&one), "{one}");
+        assert!(files.unused(3, 3 * one).is_empty());
+        assert_eq!(files.unused(3, 3 * one - 1).len(), 1);
+        assert_eq!(files.unused(3, 0).len(), 2);
     }
 
     #[test]

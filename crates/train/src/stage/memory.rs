@@ -3,6 +3,7 @@
 //! What is kept is counted from the shapes. What a step holds in passing, and the program itself,
 //! were fitted to peaks that were measured; tests hold the estimate against them.
 
+use mmpipe_machine::available_memory;
 use mmpipe_models::encoder::{EncoderConfig, PATCH};
 
 use crate::progress::Progress;
@@ -162,29 +163,6 @@ pub(crate) fn examples(
     let one = numbers as u64 * FLOAT;
     let cached = (count as u64 * one).min((cache_mib as u64) << 20);
     cached + batch as u64 * one * (ahead as u64 + 1)
-}
-
-/// Memory that this process may still take, where the system tells: what is free, within the limit
-/// of its control group.
-pub fn available_memory() -> Option<u64> {
-    let info = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let free = info.lines().find_map(|line| {
-        let kib: u64 = line
-            .strip_prefix("MemAvailable:")?
-            .trim()
-            .strip_suffix("kB")?
-            .trim()
-            .parse()
-            .ok()?;
-        Some(kib << 10)
-    })?;
-    let number = |name: &str| -> Option<u64> {
-        let text = std::fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok()?;
-        text.trim().parse().ok()
-    };
-    let within =
-        number("memory.max").and_then(|most| Some(most.saturating_sub(number("memory.current")?)));
-    Some(within.map_or(free, |w| w.min(free)))
 }
 
 #[cfg(test)]

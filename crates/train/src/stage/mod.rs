@@ -17,7 +17,7 @@ mod trouble;
 
 pub use config::StepConfig;
 pub(crate) use config::{at_least_one, in_range};
-pub use memory::{MemoryEstimate, available_memory};
+pub use memory::MemoryEstimate;
 pub(crate) use objective::{Draws, Loss, Named, Objective, Validation};
 pub(crate) use parts::{Part, parts, slices};
 pub(crate) use steps::{Outcome, Stage, load_weights, seconds, train};

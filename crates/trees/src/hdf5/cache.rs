@@ -117,6 +117,11 @@ impl Cache {
         }
     }
 
+    /// Bytes kept.
+    pub(super) fn held(&self) -> u64 {
+        self.inner().bytes as u64
+    }
+
     /// A buffer with anything in it, to be filled.
     pub(super) fn spare(&self) -> Vec<u8> {
         self.inner().spare.pop().unwrap_or_default()

@@ -329,6 +329,10 @@ pub(super) fn parts(kind: &Type) -> Option<(Member, Member)> {
 }
 
 impl Tree for Hdf5 {
+    fn held(&self) -> u64 {
+        self.cache.held()
+    }
+
     fn path(&self) -> &Path {
         self.file.path()
     }

@@ -20,7 +20,7 @@ mod tree;
 use std::collections::HashMap;
 use std::ops::{Deref, Range};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
 use crate::error::{Error, Result};
 use crate::inflate;
@@ -58,6 +58,18 @@ struct Packed {
     at: Range<usize>,
     claimed: u64,
     inflated: Mutex<Option<Arc<Room>>>,
+}
+
+impl Packed {
+    /// Bytes that it was inflated to; while that goes on, what it will be.
+    fn held(&self) -> u64 {
+        let room = |inflated: &Option<Arc<Room>>| inflated.as_ref().map_or(0, |r| r.len() as u64);
+        match self.inflated.try_lock() {
+            Ok(inflated) => room(&inflated),
+            Err(TryLockError::Poisoned(inflated)) => room(inflated.get_ref()),
+            Err(TryLockError::WouldBlock) => self.claimed,
+        }
+    }
 }
 
 /// Bytes of a buffer.

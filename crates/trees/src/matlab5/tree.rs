@@ -11,7 +11,7 @@ use super::chars::Codes;
 use super::head::{MX_CELL, MX_OBJECT, MX_STRUCT};
 use super::node::{Body, Node, Stored};
 use super::object::Object;
-use super::{Mat5, OFFSET_BITS, VIEW, lock};
+use super::{Mat5, OFFSET_BITS, Packed, VIEW, lock};
 
 impl Mat5 {
     fn wrong(&self, of: &Var, expected: &'static str) -> Error {
@@ -244,6 +244,10 @@ impl Tree for Mat5 {
 
     fn container(&self) -> Container {
         Container::MatV5
+    }
+
+    fn held(&self) -> u64 {
+        self.packed.iter().map(Packed::held).sum()
     }
 
     fn notes(&self) -> &[Note] {

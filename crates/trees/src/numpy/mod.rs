@@ -95,6 +95,10 @@ impl Tree for Npy {
         Container::Npy
     }
 
+    fn held(&self) -> u64 {
+        0
+    }
+
     fn notes(&self) -> &[Note] {
         &self.notes
     }

@@ -4,7 +4,7 @@
 use std::io::Cursor;
 use std::ops::{Deref, Range};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use zip::{CompressionMethod, ZipArchive};
 
@@ -30,6 +30,21 @@ struct Member {
     header: Header,
     /// Once checked: nothing more for a stored member, else the inflated bytes.
     seen: Mutex<Option<Option<Arc<Room>>>>,
+}
+
+impl Member {
+    /// Bytes that it was inflated to; while that goes on, what it will be.
+    fn held(&self) -> u64 {
+        let room = |seen: &Option<Option<Arc<Room>>>| {
+            let inflated = seen.as_ref().and_then(Option::as_ref);
+            inflated.map_or(0, |room| room.len() as u64)
+        };
+        match self.seen.try_lock() {
+            Ok(seen) => room(&seen),
+            Err(TryLockError::Poisoned(seen)) => room(seen.get_ref()),
+            Err(TryLockError::WouldBlock) => self.size,
+        }
+    }
 }
 
 enum Bytes<'a> {
@@ -232,6 +247,10 @@ impl Tree for Npz {
 
     fn container(&self) -> Container {
         Container::Npz
+    }
+
+    fn held(&self) -> u64 {
+        self.members.iter().map(Member::held).sum()
     }
 
     fn notes(&self) -> &[Note] {
