@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mmpipe_corpora::Coming;
-use mmpipe_formats::Stamp;
+use mmpipe_formats::{Stamp, audio};
+use mmpipe_signal::audio::output_len;
 use mmpipe_signal::recipe::Recipe;
 
 use super::hashes::Hashes;
@@ -20,7 +21,7 @@ use super::sounds::{self, Place, Samples};
 use crate::Result;
 
 /// Bytes of decoded sound that wait at most, about 70 minutes.
-const MOST: usize = 256 << 20;
+const MOST: u64 = 256 << 20;
 
 /// One sound: locked while it is decoded, empty where that failed.
 type Slot = Arc<Mutex<Option<Samples>>>;
@@ -62,7 +63,7 @@ impl Ahead {
         // Without a thread nothing is ready, and all is made later.
         let _ = std::thread::Builder::new()
             .name("ingest-ahead".into())
-            .spawn(move || ready.make(&coming.arrays, &sounds));
+            .spawn(move || ready.make(&coming.arrays, &sounds, MOST));
     }
 
     /// No more is begun: whoever needs something makes it now.
@@ -101,16 +102,24 @@ impl Drop for Ahead {
 }
 
 impl Ready {
-    fn make(&self, arrays: &[PathBuf], sounds: &[(bool, PathBuf)]) {
+    fn make(&self, arrays: &[PathBuf], sounds: &[(bool, PathBuf)], most: u64) {
         let go_on = || !self.stopped.load(Ordering::Relaxed);
-        let mut bytes = 0;
+        let mut bytes = 0_u64;
         for (wanted, file) in sounds {
             // What cannot be read now says so when it is asked for.
             if !go_on() || self.hashes.of(file).is_err() || !go_on() {
                 continue;
             }
-            if *wanted && bytes < MOST {
-                bytes += self.decode(file);
+            if !wanted {
+                continue;
+            }
+            // One that is too long, or does not say how long it is, may be followed by others.
+            match size(file) {
+                Some(more) if more.saturating_add(bytes) <= most => {
+                    self.decode(file);
+                    bytes += more;
+                }
+                _ => {}
             }
         }
         for file in arrays.iter().take_while(|_| go_on()) {
@@ -118,19 +127,22 @@ impl Ready {
         }
     }
 
-    /// Makes one sound ready, and says how large it is.
-    fn decode(&self, file: &Path) -> usize {
+    /// Makes one sound ready.
+    fn decode(&self, file: &Path) {
         let Ok(stamp) = Stamp::of(file) else {
-            return 0;
+            return;
         };
         let slot = Slot::default();
         let mut samples = lock(&slot);
         lock(&self.sounds).insert(stamp, slot.clone());
         *samples = sounds::samples(&Place::File(file.to_path_buf(), None)).ok();
-        samples
-            .as_ref()
-            .map_or(0, |s| size_of_val(s.mono.as_slice()))
     }
+}
+
+/// Bytes of a sound once it is decoded, as its header says.
+fn size(file: &Path) -> Option<u64> {
+    let info = audio::probe(file).ok()?;
+    output_len(info.frames?, info.sfreq).checked_mul(size_of::<f32>() as u64)
 }
 
 #[cfg(test)]
@@ -156,14 +168,15 @@ mod tests {
         let ahead = Ahead::default();
         let wanted = [&a, &bad, &gone].map(|p| (true, p.clone()));
         let sounds = [&wanted[..], &[(false, stored.clone())]].concat();
-        ahead.0.make(std::slice::from_ref(&bad), &sounds);
-        assert_eq!(lock(&ahead.0.sounds).len(), 2, "a.wav, and bad.wav in vain");
+        ahead.0.make(std::slice::from_ref(&bad), &sounds, MOST);
+        assert_eq!(lock(&ahead.0.sounds).len(), 1);
+        assert_eq!(size(&a), Some(64_000), "16,000 samples of four bytes");
 
         // Another spelling of the same file.
         let spelt = folder.path().join(".").join("a.wav");
         let whole = |file: &Path| Place::File(file.to_path_buf(), None);
         let ready = ahead.samples(&whole(&spelt)).unwrap();
-        assert!(lock(&ahead.0.sounds).values().all(|s| lock(s).is_none()));
+        assert!(lock(&ahead.0.sounds).is_empty());
         let made = sounds::samples(&whole(&a)).unwrap();
         assert_eq!(ready.mono, made.mono);
         // What was given is made anew, and so is what was never ready, and one channel of it.
@@ -177,7 +190,7 @@ mod tests {
         }
         // What was made of a file that is another now counts for nothing.
         let hash = ahead.hash(&b).unwrap();
-        ahead.0.make(&[], &[(true, b.clone())]);
+        ahead.0.make(&[], &[(true, b.clone())], MOST);
         std::fs::copy(&bad, &b).unwrap();
         assert!(ahead.samples(&whole(&b)).is_err());
         assert_ne!(ahead.hash(&b).unwrap(), hash);
@@ -195,12 +208,28 @@ mod tests {
     }
 
     #[test]
+    fn no_more_sound_waits_than_may() {
+        let folder = tempfile::tempdir().unwrap();
+        let long = folder.path().join("long.wav");
+        wav::write(&long, 16_000, &[&[0.5; 48_000]], wav::Sample::Pcm16).unwrap();
+        let [a, b, c] = ["a.wav", "b.wav", "c.wav"].map(|name| sound(folder.path(), name));
+        let ahead = Ahead::default();
+        let sounds = [&long, &a, &b, &c].map(|p| (true, p.clone()));
+        ahead.0.make(&[], &sounds, 130_000);
+        let ready = |file: &Path| lock(&ahead.0.sounds).contains_key(&Stamp::of(file).unwrap());
+        assert_eq!(
+            [&long, &a, &b, &c].map(|p| ready(p)),
+            [false, true, true, false]
+        );
+    }
+
+    #[test]
     fn nothing_is_begun_that_is_not_worth_it_or_too_late() {
         let folder = tempfile::tempdir().unwrap();
         let a = sound(folder.path(), "a.wav");
         let ahead = Ahead::default();
         ahead.stop();
-        ahead.0.make(&[], &[(true, a.clone())]);
+        ahead.0.make(&[], &[(true, a.clone())], MOST);
         assert!(lock(&ahead.0.sounds).is_empty());
         let ahead = Ahead::default();
         let recipe = Recipe::builtin("mindmix").unwrap();
