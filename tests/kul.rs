@@ -141,14 +141,18 @@ fn repetitions_and_what_reached_the_ears_fold_into_the_dry_sound_of_the_part() {
 #[test]
 fn a_head_start_beside_the_scan_changes_no_byte() {
     let (scratch, _) = simulated(1);
+    let damaged = "stimuli/part2_track1_dry.wav";
+    std::fs::write(scratch.path("raw").join(damaged), "no sound").unwrap();
     for threads in ["1", "2"] {
         let lake = format!("lake-{threads}");
         let options = ["--lake", &lake, "--threads", threads];
-        scratch.ok(&[
-            &options[..],
-            &["ingest", "--dataset", "KUL", "--raw", "raw"],
-        ]
-        .concat());
+        let asked = ["ingest", "--dataset", "KUL", "--raw", "raw"];
+        let ran = scratch.run(&[&options[..], &asked].concat());
+        assert_eq!(ran.code, 0, "{ran}");
+        // The report says it once, and no decoder besides.
+        let says = format!("no sound    {damaged}: ");
+        assert_eq!(ran.stdout.matches(&says).count(), 1, "{ran}");
+        assert_eq!(ran.stderr, "", "{ran}");
     }
     let [one, two] = ["lake-1", "lake-2"].map(|lake| tree(&scratch.path(lake)));
     assert!(one.len() > 28, "{:?}", one.keys());

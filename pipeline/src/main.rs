@@ -38,9 +38,10 @@ fn main() -> ExitCode {
 /// `MMPIPE_LOG` takes a filter in the usual syntax and wins.
 fn logs(global: &cli::Global) {
     let level = match (global.quiet, global.verbose) {
-        (true, _) => "error",
-        (false, 0) => "warn",
-        (false, 1) => "info,datafusion=warn",
+        // What symphonia logs as an error it also gives back, and less is said of it.
+        (true, _) => "error,symphonia_core=off",
+        (false, 0) => "warn,symphonia_core=off",
+        (false, 1) => "info,datafusion=warn,symphonia_core=off",
         (false, _) => "debug,datafusion=info",
     };
     let filter = EnvFilter::try_from_env("MMPIPE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
