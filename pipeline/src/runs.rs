@@ -318,5 +318,8 @@ fn names(lake: &Lake) -> Result<Vec<String>> {
 pub(crate) fn run_of(file: &Path) -> Option<&Path> {
     let folders = file.ancestors().skip(1).take(2);
     let mut runs = folders.filter(|folder| folder.join("run.json").is_file());
-    runs.next()
+    match runs.next()? {
+        here if here.as_os_str().is_empty() => Some(Path::new(".")),
+        run => Some(run),
+    }
 }

@@ -3,7 +3,9 @@
 //! after the other, each of which needs what the one before it held.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+
+use crate::inflate::OVERALL;
 
 /// Bytes that wait to be used again, at most, and in how many buffers.
 const KEPT: usize = 128 << 20;
@@ -42,6 +44,21 @@ impl Room {
     }
 }
 
+/// Bytes of the buffer behind a lock. Whoever fills it keeps the lock: while that goes on, what is
+/// claimed counts, as far as any may be inflated.
+pub(crate) fn held<T>(
+    lock: &Mutex<T>,
+    room: impl FnOnce(&T) -> Option<&Arc<Room>>,
+    claimed: u64,
+) -> u64 {
+    let bytes = |inner: &T| room(inner).map_or(0, |room| room.len() as u64);
+    match lock.try_lock() {
+        Ok(inner) => bytes(&inner),
+        Err(TryLockError::Poisoned(inner)) => bytes(inner.get_ref()),
+        Err(TryLockError::WouldBlock) => claimed.min(OVERALL),
+    }
+}
+
 impl Deref for Room {
     type Target = Vec<u8>;
 
@@ -74,6 +91,19 @@ impl Drop for Room {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_held_is_known_also_while_it_is_filled() {
+        let bytes = |n: usize| Some(Arc::new(Room::from(vec![0; n])));
+        let lock = Mutex::new(None);
+        let ask = |claimed| held(&lock, Option::as_ref, claimed);
+        assert_eq!(ask(9), 0);
+        let mut filling = lock.lock().unwrap();
+        assert_eq!((ask(9), ask(u64::MAX)), (9, OVERALL));
+        *filling = bytes(7);
+        drop(filling);
+        assert_eq!(ask(9), 7);
+    }
 
     #[test]
     fn buffers_come_back_and_no_more_wait_than_may() {

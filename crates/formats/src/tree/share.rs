@@ -134,8 +134,7 @@ pub fn share(path: &Path) -> Result<Arc<dyn Tree>> {
 
 /// Whether a file is open, so that reading it now is cheap.
 pub fn is_shared(path: &Path) -> bool {
-    let path = path.canonicalize();
-    path.is_ok_and(|path| files().kept.iter().any(|kept| kept.stamp.path() == path))
+    Stamp::of(path).is_ok_and(|stamp| files().kept.iter().any(|kept| kept.stamp == stamp))
 }
 
 /// An open file, which becomes the latest.

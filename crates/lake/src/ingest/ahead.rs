@@ -31,7 +31,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Ready {
     hashes: Hashes,
     sounds: Mutex<HashMap<Stamp, Slot>>,
@@ -40,8 +40,15 @@ struct Ready {
 
 /// Hashes and sounds that may be ready before an ingest asks for them. The default has nothing, and
 /// begins nothing.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Ahead(Arc<Ready>);
+
+impl std::fmt::Debug for Ahead {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Not the samples: there may be millions.
+        f.debug_struct("Ahead").finish_non_exhaustive()
+    }
+}
 
 impl Ahead {
     /// Begins, in a thread of its own, with what a scan says is coming: nothing where that is no file
@@ -105,21 +112,16 @@ impl Ready {
     fn make(&self, arrays: &[PathBuf], sounds: &[(bool, PathBuf)], most: u64) {
         let go_on = || !self.stopped.load(Ordering::Relaxed);
         let mut bytes = 0_u64;
-        for (wanted, file) in sounds {
+        for (wanted, file) in sounds.iter().take_while(|_| go_on()) {
             // What cannot be read now says so when it is asked for.
-            if !go_on() || self.hashes.of(file).is_err() || !go_on() {
-                continue;
-            }
-            if !wanted {
+            let hashed = self.hashes.of(file).is_ok();
+            if !(hashed && *wanted && go_on()) {
                 continue;
             }
             // One that is too long, or does not say how long it is, may be followed by others.
-            match size(file) {
-                Some(more) if more.saturating_add(bytes) <= most => {
-                    self.decode(file);
-                    bytes += more;
-                }
-                _ => {}
+            if let Some(more) = size(file).filter(|more| more.saturating_add(bytes) <= most) {
+                self.decode(file);
+                bytes += more;
             }
         }
         for file in arrays.iter().take_while(|_| go_on()) {

@@ -20,11 +20,11 @@ mod tree;
 use std::collections::HashMap;
 use std::ops::{Deref, Range};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::error::{Error, Result};
 use crate::inflate;
-use crate::room::Room;
+use crate::room::{self, Room};
 use crate::source::Source;
 use crate::tree::{Class, Note, Var};
 
@@ -63,12 +63,7 @@ struct Packed {
 impl Packed {
     /// Bytes that it was inflated to; while that goes on, what it will be.
     fn held(&self) -> u64 {
-        let room = |inflated: &Option<Arc<Room>>| inflated.as_ref().map_or(0, |r| r.len() as u64);
-        match self.inflated.try_lock() {
-            Ok(inflated) => room(&inflated),
-            Err(TryLockError::Poisoned(inflated)) => room(inflated.get_ref()),
-            Err(TryLockError::WouldBlock) => self.claimed,
-        }
+        room::held(&self.inflated, Option::as_ref, self.claimed)
     }
 }
 

@@ -4,14 +4,14 @@
 use std::io::Cursor;
 use std::ops::{Deref, Range};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use zip::{CompressionMethod, ZipArchive};
 
 use crate::error::{Error, Result};
 use crate::inflate;
 use crate::numbers::Lanes;
-use crate::room::Room;
+use crate::room::{self, Room};
 use crate::source::Source;
 use crate::tree::{Container, Note, Tree, Var};
 
@@ -35,15 +35,7 @@ struct Member {
 impl Member {
     /// Bytes that it was inflated to; while that goes on, what it will be.
     fn held(&self) -> u64 {
-        let room = |seen: &Option<Option<Arc<Room>>>| {
-            let inflated = seen.as_ref().and_then(Option::as_ref);
-            inflated.map_or(0, |room| room.len() as u64)
-        };
-        match self.seen.try_lock() {
-            Ok(seen) => room(&seen),
-            Err(TryLockError::Poisoned(seen)) => room(seen.get_ref()),
-            Err(TryLockError::WouldBlock) => self.size,
-        }
+        room::held(&self.seen, |seen| seen.as_ref()?.as_ref(), self.size)
     }
 }
 
