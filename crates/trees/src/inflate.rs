@@ -1,8 +1,9 @@
-//! Bounded inflation. Owns the two ways: at once by libdeflate into a buffer of the size that is
-//! claimed, where the compressed bytes vouch for it, and else by steps, where only what has come
-//! out is allocated.
+//! Bounded inflation. Owns the two ways: at once into a buffer of the size that is claimed, where
+//! the compressed bytes vouch for it, by libdeflate or, long streams of noise, by `mmpipe-inflate`;
+//! and else by steps, where only what has come out is allocated.
 
 use flate2::{Decompress, FlushDecompress, Status};
+use mmpipe_inflate::Plan;
 
 use crate::room::Room;
 
@@ -77,14 +78,21 @@ pub(crate) fn at_once(packed: &[u8], zlib: bool, room: usize, out: &mut Vec<u8>)
     } else {
         out.resize(room, 0);
     }
-    let mut state = libdeflater::Decompressor::new();
-    let n = match zlib {
-        true => state.zlib_decompress(packed, out),
-        false => state.deflate_decompress(packed, out),
+    let plan = Plan::default();
+    let mut n = match plan.suits(packed.len(), room) {
+        true => plan.inflate(packed, zlib, out),
+        false => None,
     };
-    let Ok(n) = n else { return false };
-    out.truncate(n);
-    true
+    if n.is_none() {
+        let mut state = libdeflater::Decompressor::new();
+        let given = match zlib {
+            true => state.zlib_decompress(packed, out),
+            false => state.deflate_decompress(packed, out),
+        };
+        n = given.ok();
+    }
+    out.truncate(n.unwrap_or_default());
+    n.is_some()
 }
 
 /// The first `n` bytes of a zlib stream, or all when there are fewer.
@@ -150,6 +158,35 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_long_stream_of_noise_is_inflated_from_several_places_and_else_says_what_is_wrong() {
+        let mut state = 1_u64;
+        let mut sample = || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            // Of a double's exponent hardly anything is unknown.
+            (1.0 + (state >> 11) as f64 / (1_u64 << 53) as f64).to_le_bytes()
+        };
+        let plain: Vec<u8> = (0..2_400_000).flat_map(|_| sample()).collect();
+        let mut packed = packed(&plain, true);
+        assert!(Plan::default().suits(packed.len(), plain.len()));
+        let mut out = vec![0; plain.len()];
+        assert_eq!(
+            Plan::default().inflate(&packed, true, &mut out),
+            Some(plain.len())
+        );
+        let claim = plain.len() as u64;
+        assert!(inflate(&packed, true, claim).unwrap().as_slice() == plain);
+        let short = inflate(&packed, true, claim - 100).err().unwrap();
+        assert!(short.contains("more than"), "{short}");
+        let cut = inflate(&packed[..packed.len() - 40_000], true, claim);
+        assert!(cut.err().unwrap().contains("end after"));
+        let middle = packed.len() / 2;
+        packed[middle..middle + 4_000].fill(0);
+        assert!(inflate(&packed, true, claim).is_err());
     }
 
     #[test]

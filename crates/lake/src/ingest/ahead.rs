@@ -111,6 +111,10 @@ impl Drop for Ahead {
 impl Ready {
     fn make(&self, arrays: &[PathBuf], sounds: &[(bool, PathBuf)], most: u64) {
         let go_on = || !self.stopped.load(Ordering::Relaxed);
+        // Every trial of a file waits for its hash; a sound can be decoded beside another.
+        for file in arrays.iter().take_while(|_| go_on()) {
+            let _ = self.hashes.of(file);
+        }
         let mut bytes = 0_u64;
         for (wanted, file) in sounds.iter().take_while(|_| go_on()) {
             // What cannot be read now says so when it is asked for.
@@ -123,9 +127,6 @@ impl Ready {
                 self.decode(file);
                 bytes += more;
             }
-        }
-        for file in arrays.iter().take_while(|_| go_on()) {
-            let _ = self.hashes.of(file);
         }
     }
 
