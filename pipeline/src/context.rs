@@ -65,6 +65,11 @@ impl Context {
         Ok(registry::load(self.global.manifests.as_deref())?)
     }
 
+    /// The manifest of one data set.
+    pub(crate) fn manifest(&self, name: &str) -> Result<Manifest> {
+        Ok(registry::named(self.global.manifests.as_deref(), name)?)
+    }
+
     /// Lays the configuration file and the environment over defaults.
     pub(crate) fn configure(&self, layers: &mut Layers) -> Result<()> {
         match &self.global.config {

@@ -198,6 +198,20 @@ pub fn load(extra: Option<&Path>) -> Result<Vec<Manifest>> {
     Ok(manifests)
 }
 
+/// The manifest called `name` of those that [`load`] gives; a built-in one that is asked for by its
+/// name is read alone, which is sooner.
+///
+/// # Errors
+/// As [`load`] and [`find`].
+pub fn named(extra: Option<&Path>, name: &str) -> Result<Manifest> {
+    let is_named = |file: &str| file.strip_suffix(".toml") == Some(name);
+    let builtin = BUILTIN.iter().find(|(file, _)| is_named(file));
+    if let (None, Some((file, text))) = (extra, builtin) {
+        return Manifest::parse(text, file);
+    }
+    find(&load(extra)?, name).cloned()
+}
+
 /// The manifest for any BIDS-EEG folder.
 ///
 /// # Errors

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
-use mmpipe_corpora::{self as corpora, Filter, registry};
+use mmpipe_corpora::{self as corpora, Filter};
 use mmpipe_eval::report;
 use mmpipe_signal::recipe::Recipe;
 use mmpipe_simulate as sim;
@@ -76,12 +76,7 @@ pub(crate) fn run(mut ctx: Context, args: &DemoArgs) -> Result<Status> {
         "2",
         "ingest: 1-40 Hz, 200 Hz, 2-s epochs, z-score, Parquet shards",
     )?;
-    let manifests = ctx.manifests()?;
-    let scan = corpora::scan(
-        registry::find(&manifests, DATASET)?,
-        &raw,
-        &Filter::default(),
-    )?;
+    let scan = corpora::scan(&ctx.manifest(DATASET)?, &raw, &Filter::default())?;
     let recipe = Recipe::builtin(RECIPE).context("the recipe is built in")?;
     let lake = ctx.lake_or_new()?;
     let ingested = ingest::ingest(&ctx, &lake, scan, &raw, recipe, false, Default::default())?;

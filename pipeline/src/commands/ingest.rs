@@ -1,12 +1,11 @@
 //! `mmpipe ingest`: a raw folder into the lake, every file accounted for.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
-use mmpipe_corpora::{self as corpora, Filter, Manifest, Raw, Scan, registry};
+use mmpipe_corpora::{self as corpora, Filter, Manifest, Raw, Scan};
 use mmpipe_lake::Lake;
 use mmpipe_lake::ingest::{self as lake, Ahead, IngestReport, IngestRequest};
 use mmpipe_signal::recipe::{self, Recipe};
@@ -40,12 +39,10 @@ pub(crate) fn run(ctx: &Context, args: &IngestArgs) -> Result<Status> {
             root.clone(),
         ),
         (None, Some(raw), Some(dataset)) => {
-            let manifests = ctx.manifests()?;
-            let manifest = registry::find(&manifests, dataset)?;
-            let manifest = match &args.mapping {
-                Some(file) => Cow::Owned(mapped(manifest, file)?),
-                None => Cow::Borrowed(manifest),
-            };
+            let mut manifest = ctx.manifest(dataset)?;
+            if let Some(file) = &args.mapping {
+                manifest = mapped(&manifest, file)?;
+            }
             let raw = unpacked(ctx, &manifest, raw, args.dry_run)?;
             let told = |coming| {
                 if !args.dry_run && ctx.threads != 1 {

@@ -187,6 +187,30 @@ fn faults_of_a_manifest_name_file_and_key() {
 }
 
 #[test]
+fn one_that_is_asked_for_is_the_one_that_all_have() {
+    let all = registry::builtin().unwrap();
+    let shown = |m: &Manifest| format!("{m:?}");
+    for m in &all {
+        assert_eq!(shown(&registry::named(None, &m.name).unwrap()), shown(m));
+    }
+    for name in ["demo", "eegmat", "KUL.toml", "EEGmad", ""] {
+        let (one, of_all) = (registry::named(None, name), registry::find(&all, name));
+        let told = |e: &Error| e.to_string();
+        assert_eq!(
+            one.as_ref().map(shown).map_err(told),
+            of_all.map(shown).map_err(|e| told(&e))
+        );
+    }
+    // A user's own stands for the built-in one.
+    let folder = tempfile::tempdir().unwrap();
+    let own = TOY.replace("name = \"Toy\"", "name = \"KUL\"");
+    assert_ne!(own, TOY);
+    std::fs::write(folder.path().join("mine.toml"), own).unwrap();
+    let found = registry::named(Some(folder.path()), "KUL").unwrap();
+    assert!(found.is_called("toy-set"));
+}
+
+#[test]
 fn names_are_found_in_any_case_and_near_ones_are_offered() {
     let all = registry::builtin().unwrap();
     assert_eq!(registry::find(&all, "EEGMAT").unwrap().name, "EEGMat");

@@ -93,9 +93,10 @@ impl Drop for Hold {
         files.holds -= 1;
         if files.holds == 0 {
             let kept = std::mem::take(&mut files.kept);
-            // Large memory goes back to the system; others need not wait for that.
             drop(files);
-            drop(kept);
+            // Large memory goes back to the system; nobody needs to wait for that. Without a thread
+            // it is dropped here.
+            let _ = std::thread::Builder::new().spawn(move || drop(kept));
         }
     }
 }
