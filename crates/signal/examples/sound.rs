@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         if let Some(e) = failed {
             return Err(e.into());
         }
-        result = converter.finish()?;
+        result = converter.finish();
         both = both.min(seconds(&clock) - start);
     }
     if let Some(out) = arguments.get(2) {

@@ -88,9 +88,6 @@ pub enum Error {
     /// A Fourier transform refused its data.
     #[error("fourier transform: {0}")]
     Transform(String),
-    /// The audio resampler refused its parameters or data.
-    #[error("audio resampler: {0}")]
-    Resampler(String),
 }
 
 /// `Result` with this crate's [`Error`].

@@ -97,10 +97,10 @@ fn block_reads_equal_slices_and_errors_of_the_reader_come_through() {
     let mut views: Vec<&mut [f64]> = out.iter_mut().map(Vec::as_mut_slice).collect();
     let failing = |_: usize, start: usize, _: &mut [&mut [f64]]| match start {
         0 => Ok(()),
-        _ => Err(Error::Resampler("disk gone".into())),
+        _ => Err(Error::Transform("disk gone".into())),
     };
     let failed = conditioner.run(2500, 6, failing, &mut views);
-    assert_eq!(failed, Err(Error::Resampler("disk gone".into())));
+    assert_eq!(failed, Err(Error::Transform("disk gone".into())));
 }
 
 #[test]

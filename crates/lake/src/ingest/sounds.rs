@@ -342,7 +342,7 @@ fn from_file(file: &Path, channel: Option<u32>) -> Result<Samples> {
         .map(|d| format!("{}: {}", d.code, d.message))
         .collect();
     Ok(Samples {
-        mono: converter.finish()?,
+        mono: converter.finish(),
         sfreq: f64::from(info.sfreq),
         notes: (!notes.is_empty()).then(|| notes.join("; ")),
     })
@@ -367,7 +367,7 @@ fn from_array(file: &Path, tree: &str, channel: Option<u32>) -> Result<Samples> 
     match failed {
         Some(e) => Err(e.into()),
         None => Ok(Samples {
-            mono: converter.finish()?,
+            mono: converter.finish(),
             sfreq,
             notes: None,
         }),

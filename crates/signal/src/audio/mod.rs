@@ -4,6 +4,7 @@
 
 mod envelope;
 mod mono;
+mod resample;
 
 pub use envelope::envelope;
 pub use mono::{ToMono16k, output_len, to_16k_mono};

@@ -1,21 +1,17 @@
 //! Any rate and number of channels to 16 kHz mono, block by block.
 //!
-//! rubato's `Fft` resampler (overlap-add of one symmetric windowed sinc) does the work, in f32, as
-//! the result is: its rounding lies below the steps of 16-bit sound, and f64 takes twice as long.
-//! Its delay is half an input block, rounded down; with a block that holds an even multiple of the
-//! smallest whole-number ratio that is a whole number of output samples, which are dropped here,
-//! so the result is in time with the input. (With the odd block of rubato's own choice, 441 for
-//! 44.1 kHz, 0.18 output samples would remain.) Transforms may differ in their last bits between
-//! CPUs.
-
-use rubato::audioadapter_buffers::direct::InterleavedSlice;
-use rubato::{Fft, FixedSync, Indexing, Resampler, WindowFunction};
+//! Resampling ([`Resampler`]) is in f32, as the result is: its rounding lies below the steps of
+//! 16-bit sound, and f64 takes twice as long. Its delay is half a sinc; one as long as an even
+//! multiple of the smallest whole-number ratio makes that a whole number of output samples, which
+//! are dropped here, so the result is in time with the input. (With an odd one, 441 for 44.1 kHz,
+//! 0.18 output samples would remain.) Transforms may differ in their last bits between CPUs.
 
 use super::SFREQ;
+use super::resample::Resampler;
 use crate::{Error, Result};
 
-/// Frames in a block, at least; longer blocks cut off closer to the Nyquist frequency.
-const BLOCK: usize = 1024;
+/// Frames of the sinc, at least; longer ones cut off closer to the Nyquist frequency.
+const SINC: usize = 1024;
 
 /// Highest rate accepted, in Hz.
 const MAX_SFREQ: u32 = 768_000;
@@ -36,13 +32,12 @@ pub struct ToMono16k {
     sfreq: u32,
     channels: usize,
     /// None when the input is at 16 kHz already.
-    resampler: Option<Fft<f32>>,
+    resampler: Option<Resampler>,
     /// Mono frames that wait for a full block.
     pending: Vec<f32>,
     /// Output frames still to drop for the delay.
     skip: usize,
     frames: u64,
-    scratch: Vec<f32>,
     out: Vec<f32>,
 }
 
@@ -60,8 +55,7 @@ impl ToMono16k {
     /// A converter for sound of `channels` interleaved channels at `sfreq` Hz.
     ///
     /// # Errors
-    /// [`Error::Parameter`] for no channels or a rate outside 1..=768000 Hz, or whose block would
-    /// be unreasonably long.
+    /// [`Error::Parameter`] for no channels or a rate outside 1..=768000 Hz.
     pub fn new(sfreq: u32, channels: usize) -> Result<Self> {
         if channels == 0 || !(1..=MAX_SFREQ).contains(&sfreq) {
             return Err(Error::Parameter {
@@ -70,9 +64,8 @@ impl ToMono16k {
                 found: format!("{channels} channels at {sfreq} Hz"),
             });
         }
-        let resampler = (sfreq != SFREQ).then(|| resampler(sfreq)).transpose()?;
-        let skip = resampler.as_ref().map_or(0, Resampler::output_delay);
-        let room = resampler.as_ref().map_or(0, Resampler::output_frames_max);
+        let resampler = (sfreq != SFREQ).then(|| resampler(sfreq));
+        let skip = resampler.as_ref().map_or(0, Resampler::delay);
         Ok(Self {
             sfreq,
             channels,
@@ -80,7 +73,6 @@ impl ToMono16k {
             pending: Vec::new(),
             skip,
             frames: 0,
-            scratch: vec![0.0; room],
             out: Vec::new(),
         })
     }
@@ -88,7 +80,7 @@ impl ToMono16k {
     /// Feeds whole interleaved frames. Channels are averaged.
     ///
     /// # Errors
-    /// [`Error::Parameter`] for a broken frame, [`Error::Resampler`].
+    /// [`Error::Parameter`] for a broken frame.
     pub fn push(&mut self, interleaved: &[f32]) -> Result<()> {
         if !interleaved.len().is_multiple_of(self.channels) {
             return Err(Error::Parameter {
@@ -116,51 +108,41 @@ impl ToMono16k {
             return Ok(());
         }
         self.pending.extend(mono);
-        self.drain()
+        self.drain();
+        Ok(())
     }
 
     /// The result: [`output_len`] samples.
-    ///
-    /// # Errors
-    /// [`Error::Resampler`].
-    pub fn finish(mut self) -> Result<Vec<f32>> {
+    pub fn finish(mut self) -> Vec<f32> {
         let wanted = output_len(self.frames, self.sfreq) as usize;
-        if let Some(need) = self.resampler.as_ref().map(Resampler::input_frames_next) {
+        if let Some(taken) = self.resampler.as_ref().map(Resampler::taken) {
             // Zeros push the last samples through the delay.
             while self.out.len() < wanted {
-                let padded = self.pending.len().max(1).next_multiple_of(need);
+                let padded = self.pending.len().max(1).next_multiple_of(taken);
                 self.pending.resize(padded, 0.0);
-                self.drain()?;
+                self.drain();
             }
         }
         self.out.truncate(wanted);
-        Ok(self.out)
+        self.out
     }
 
-    /// Runs every full block that is pending.
-    fn drain(&mut self) -> Result<()> {
+    /// Runs all blocks that are pending and full.
+    fn drain(&mut self) {
         let Some(resampler) = &mut self.resampler else {
-            return Ok(());
+            return;
         };
-        let need = resampler.input_frames_next();
-        let mut used = 0;
-        while self.pending.len() - used >= need {
-            let block = &self.pending[used..used + need];
-            let input = InterleavedSlice::new(block, 1, need).map_err(failed)?;
-            let room = self.scratch.len();
-            let mut output =
-                InterleavedSlice::new_mut(&mut self.scratch, 1, room).map_err(failed)?;
-            let (_, made) = resampler
-                .process_into_buffer(&input, &mut output, None::<&Indexing>)
-                .map_err(failed)?;
-            let drop = self.skip.min(made);
-            self.skip -= drop;
-            let made = &self.scratch[drop..made];
-            self.out.extend_from_slice(made);
-            used += need;
+        let mut blocks = self.pending.chunks_exact(resampler.taken());
+        for two in &mut blocks {
+            resampler.run(two, &mut self.out);
+            if self.skip > 0 {
+                let drop = self.skip.min(self.out.len());
+                self.out.drain(..drop);
+                self.skip -= drop;
+            }
         }
+        let used = self.pending.len() - blocks.remainder().len();
         self.pending.drain(..used);
-        Ok(())
     }
 }
 
@@ -180,36 +162,24 @@ pub fn to_16k_mono(planar: &[Vec<f32>], sfreq: u32) -> Result<Vec<f32>> {
             });
         }
     }
-    let mut block = Vec::with_capacity(BLOCK * planar.len());
-    for start in (0..n).step_by(BLOCK) {
+    let mut block = Vec::with_capacity(SINC * planar.len());
+    for start in (0..n).step_by(SINC) {
         block.clear();
-        for t in start..n.min(start + BLOCK) {
+        for t in start..n.min(start + SINC) {
             block.extend(planar.iter().map(|c| c[t]));
         }
         converter.push(&block)?;
     }
-    converter.finish()
+    Ok(converter.finish())
 }
 
-fn resampler(sfreq: u32) -> Result<Fft<f32>> {
+fn resampler(sfreq: u32) -> Resampler {
     let (from, to) = (sfreq as usize, SFREQ as usize);
-    let smallest = from / gcd(from, to);
-    // An even multiple makes half a block a whole number of samples on both sides.
-    let block = smallest * BLOCK.div_ceil(smallest).next_multiple_of(2);
-    Fft::new_custom(
-        from,
-        to,
-        block,
-        1,
-        1,
-        WindowFunction::BlackmanHarris2,
-        FixedSync::Input,
-    )
-    .map_err(failed)
-}
-
-fn failed(e: impl std::fmt::Display) -> Error {
-    Error::Resampler(e.to_string())
+    let common = gcd(from, to);
+    let smallest = from / common;
+    // An even multiple makes half a sinc a whole number of samples on both sides.
+    let times = SINC.div_ceil(smallest).next_multiple_of(2);
+    Resampler::new(times * smallest, times * (to / common))
 }
 
 fn gcd(a: usize, b: usize) -> usize {
