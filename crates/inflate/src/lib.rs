@@ -55,6 +55,8 @@ impl Plan {
             true => zlib_body(packed)?,
             false => packed,
         };
+        // Places are counted in bits.
+        packed.len().checked_mul(16)?;
         let mut sum = libdeflater::Adler32::new();
         let (bytes, end) = self.rounds(body, out, |part| {
             if zlib {
@@ -98,7 +100,8 @@ impl Plan {
             };
             let ends = hold.decode(input, (&starts, stop), &mut out[bytes..]);
             for (k, (state, end, filled)) in ends.into_iter().enumerate() {
-                // Not where the part before it ended, or the block of one that ends in nothing.
+                // What looked like a block is none where the part before it does not end there, or
+                // where it leads to no next one.
                 if k > 0 && (starts[k] != bit || state == State::Failed) {
                     break;
                 }
