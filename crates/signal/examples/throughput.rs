@@ -46,6 +46,21 @@ fn main() -> Result<(), mmpipe_signal::Error> {
             seconds,
         );
     }
+    let (sfreq, n) = (10_000, 10_000 * SECONDS);
+    let input: Vec<Vec<f32>> = (0..8).map(|k| signal(n, k)).collect();
+    let conditioner = Conditioner::new(&recipe, f64::from(sfreq))?;
+    let read = |first: usize, start: usize, block: &mut [&mut [f32]]| {
+        for (from, to) in input[first..].iter().zip(block) {
+            to.copy_from_slice(&from[start..start + to.len()]);
+        }
+        Ok::<_, mmpipe_signal::Error>(())
+    };
+    let seconds = best(20, || {
+        let mut stream = conditioner.stream(n, 8, 1 << 16).expect("a stream");
+        let mut out = vec![Vec::new(); 8];
+        while stream.advance(read, &mut out).expect("streams").is_some() {}
+    });
+    report("stream, 10 kHz to 200 Hz, f32 to f64", 8 * n, seconds);
     let n = 512 * SECONDS;
     let mut x: Vec<Vec<f64>> = (0..8)
         .map(|k| signal(n, k).into_iter().map(f64::from).collect())

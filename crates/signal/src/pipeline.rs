@@ -2,11 +2,11 @@
 //!
 //! Owns the order of the steps: band-pass and notch as one cascade, forward and backward with
 //! SciPy's padding, then polyphase resampling. Does not own gaps (a run has none), the choice of
-//! channels, or epochs. Work is done four channels at a time, so besides input and output a pass
-//! holds one f64 copy of four channels: [`Conditioner::scratch_bytes`].
+//! channels, or epochs. Work is done up to [`GROUP`] channels at a time, so besides input and output a
+//! pass holds one f64 copy of as many: [`Conditioner::scratch_bytes`].
 
 use crate::iir::{self, Sos};
-use crate::lanes::{self, Cascade, LANES};
+use crate::lanes::{self, Cascade, NARROW, WIDE};
 use crate::recipe::Recipe;
 use crate::resample::{self, Polyphase};
 use crate::stream::Stream;
@@ -14,9 +14,9 @@ use crate::{Error, Result};
 
 pub use crate::lanes::Sample;
 
-/// Channels that [`Conditioner::run`] takes in one pass: reading in multiples of this wastes no
+/// Most channels that [`Conditioner::run`] takes in one pass: reading in multiples of this wastes no
 /// lane.
-pub const GROUP: usize = LANES;
+pub const GROUP: usize = WIDE;
 
 /// Filters and resamples a run of channels with equal `sfreq` as `recipe` says: f64 in, f64 at
 /// `recipe.sfreq` out. Equals SciPy's
@@ -69,10 +69,10 @@ impl Conditioner {
         self.filter.as_ref().map_or(1, |f| f.padlen() + 1)
     }
 
-    /// Bytes of scratch that a run of `n` samples needs, whatever the number of channels.
+    /// Bytes of scratch that a run of `n` samples needs at most, whatever the number of channels.
     pub fn scratch_bytes(&self, n: usize) -> usize {
         let pad = self.filter.as_ref().map_or(0, Cascade::padlen);
-        (n + 2 * pad) * LANES * size_of::<f64>()
+        (n + 2 * pad) * GROUP * size_of::<f64>()
     }
 
     /// Conditions a run of `n` samples of `n_channels` channels `piece` samples at a time, in
@@ -144,49 +144,65 @@ impl Conditioner {
             }
             .into());
         }
-        let pad = self.min_len() - 1;
-        let rows = lanes::rows::<LANES>(&mut self.buffer, n + 2 * pad);
-        let block = lanes::BLOCK.max(pad + 1);
-        let mut planar = vec![T::default(); block * LANES.min(n_channels)];
-        for (group, out) in out.chunks_mut(LANES).enumerate() {
-            let first = group * LANES;
-            let mut state = Vec::new();
-            let mut filtered = 0;
-            for start in (0..n).step_by(block) {
-                let len = block.min(n - start);
-                let mut views: Vec<&mut [T]> = planar
-                    .chunks_mut(block)
-                    .map(|c| &mut c[..len])
-                    .take(out.len())
-                    .collect();
-                read(first, start, &mut views)?;
-                let views: Vec<&[T]> = views.iter().map(|c| &**c).collect();
-                let at = pad + start;
-                if !lanes::interleave(&views, &mut rows[at..at + len]) {
-                    return Err(not_finite(&views, first, start).into());
-                }
-                // Filter each block while it is in the nearest cache, but keep back the samples
-                // that the extension at the end is made of.
-                if let Some(filter) = &self.filter {
-                    if start == 0 {
-                        lanes::extend_left(rows, pad);
-                        state = filter.settled(rows[0]);
-                    }
-                    let until = at + len - (pad + 1);
-                    filter.forward(&mut state, &mut rows[filtered..until]);
-                    filtered = until;
-                }
+        let mut first = 0;
+        while first < n_channels {
+            let width = lanes::width(n_channels - first);
+            let end = n_channels.min(first + width);
+            let group = (first, &mut out[first..end]);
+            if width == WIDE {
+                self.run_group::<_, _, _, WIDE>(n, &mut read, group)?;
+            } else {
+                self.run_group::<_, _, _, NARROW>(n, &mut read, group)?;
             }
-            if let Some(filter) = &self.filter {
-                lanes::extend_right(rows, pad);
-                filter.forward(&mut state, &mut rows[filtered..]);
-                filter.backward(&mut filter.settled(rows[rows.len() - 1]), rows);
-            }
-            self.polyphase.run(rows, pad..pad + n, |at, rows| {
-                let views = out.iter_mut().map(|c| &mut c[at..at + rows.len()]);
-                lanes::separate(rows, &mut views.collect::<Vec<_>>());
-            });
+            first = end;
         }
+        Ok(())
+    }
+
+    /// Conditions up to `L` channels, of which the number of the first is given.
+    fn run_group<T: Sample, O: Sample, E: From<Error>, const L: usize>(
+        &mut self,
+        n: usize,
+        read: &mut impl FnMut(usize, usize, &mut [&mut [T]]) -> std::result::Result<(), E>,
+        (first, out): (usize, &mut [&mut [O]]),
+    ) -> std::result::Result<(), E> {
+        let pad = self.min_len() - 1;
+        let rows = lanes::rows::<L>(&mut self.buffer, n + 2 * pad);
+        let block = lanes::BLOCK.max(pad + 1);
+        let mut planar = vec![T::default(); block * out.len()];
+        let mut state = Vec::new();
+        let mut filtered = 0;
+        for start in (0..n).step_by(block) {
+            let len = block.min(n - start);
+            let views = planar.chunks_mut(block).map(|c| &mut c[..len]);
+            let mut views: Vec<&mut [T]> = views.collect();
+            read(first, start, &mut views)?;
+            let views: Vec<&[T]> = views.iter().map(|c| &**c).collect();
+            let at = pad + start;
+            if !lanes::interleave(&views, &mut rows[at..at + len]) {
+                return Err(not_finite(&views, first, start).into());
+            }
+            // Filter each block while it is in the nearest cache, but keep back the samples
+            // that the extension at the end is made of.
+            if let Some(filter) = &self.filter {
+                if start == 0 {
+                    lanes::extend_left(rows, pad);
+                    state = filter.settled(rows[0]);
+                }
+                let until = at + len - (pad + 1);
+                filter.forward(&mut state, &mut rows[filtered..until]);
+                filtered = until;
+            }
+        }
+        if let Some(filter) = &self.filter {
+            lanes::extend_right(rows, pad);
+            filter.forward(&mut state, &mut rows[filtered..]);
+            filter.backward(&mut filter.settled(rows[rows.len() - 1]), rows);
+        }
+        self.polyphase.run(rows, pad..pad + n, |at, rows| {
+            let views = out.iter_mut().map(|c| &mut c[at..at + rows.len()]);
+            lanes::separate(rows, &mut views.collect::<Vec<_>>());
+        });
         Ok(())
     }
 }
@@ -230,5 +246,45 @@ pub(crate) fn not_finite<T: Sample>(block: &[&[T]], first: usize, start: usize) 
     Error::NotFinite {
         channel: first + channel,
         sample: start + sample,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Which width a machine takes must not show, so both are tried on every machine.
+    #[test]
+    fn either_width_gives_the_same_bits() {
+        let recipe = Recipe::builtin("mindmix").unwrap();
+        let mut conditioner = Conditioner::new(&recipe, 128.0).unwrap();
+        let n = 3_000;
+        let value = |c: usize, t: usize| ((t * t * 7 + t * (31 + c)) % 401) as f64 / 3.0 - 60.0;
+        let mut read = |first: usize, start: usize, block: &mut [&mut [f64]]| -> Result<()> {
+            for (k, to) in block.iter_mut().enumerate() {
+                let samples = (start..).map(|t| value(first + k, t));
+                to.iter_mut().zip(samples).for_each(|(to, x)| *to = x);
+            }
+            Ok(())
+        };
+        for channels in [1, 3, 4, 5, 8] {
+            let mut narrow = vec![vec![0.0_f64; conditioner.output_len(n)]; channels];
+            let mut wide = narrow.clone();
+            for first in (0..channels).step_by(NARROW) {
+                let group = narrow.iter_mut().skip(first).take(NARROW);
+                let mut group: Vec<&mut [f64]> = group.map(Vec::as_mut_slice).collect();
+                let group = (first, &mut group[..]);
+                let done = conditioner.run_group::<_, _, _, NARROW>(n, &mut read, group);
+                done.unwrap();
+            }
+            let mut group: Vec<&mut [f64]> = wide.iter_mut().map(Vec::as_mut_slice).collect();
+            let group = (0, &mut group[..]);
+            let done = conditioner.run_group::<_, _, _, WIDE>(n, &mut read, group);
+            done.unwrap();
+            let bits =
+                |x: &[Vec<f64>]| -> Vec<u64> { x.iter().flatten().map(|v| v.to_bits()).collect() };
+            assert!(bits(&narrow) == bits(&wide), "{channels} channels");
+            assert!(wide.iter().flatten().any(|v| *v != 0.0));
+        }
     }
 }

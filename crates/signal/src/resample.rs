@@ -5,7 +5,7 @@
 //! filter is symmetric, so the result is in time with the input: output sample `j` lies at
 //! `j * down / up` input samples. Input outside the signal counts as zero.
 
-use crate::lanes::{self, LANES, Pair};
+use crate::lanes::{self, NARROW, Pair, WIDE};
 use crate::{Error, Result};
 
 /// Largest whole number that [`ratio`] accepts on either side (the filter has 20 times as many
@@ -77,18 +77,35 @@ pub fn resample_poly_channels(
     while let Some(first) = channels.get(done.len()) {
         let n = first.len();
         let rest = &channels[done.len()..];
-        let same = rest.iter().take(LANES).take_while(|x| x.len() == n).count();
-        let views: Vec<&[f64]> = rest[..same].iter().map(Vec::as_slice).collect();
-        let rows = lanes::rows::<LANES>(&mut buffer, n);
-        lanes::interleave(&views, rows);
-        let mut out = vec![vec![0.0; polyphase.output_len(n)]; same];
-        polyphase.run(rows, 0..n, |at, rows| {
-            let views = out.iter_mut().map(|c| &mut c[at..at + rows.len()]);
-            lanes::separate(rows, &mut views.collect::<Vec<_>>());
-        });
+        let same = rest.iter().take(WIDE).take_while(|x| x.len() == n).count();
+        let width = lanes::width(same);
+        let group = &rest[..same.min(width)];
+        let mut out = vec![vec![0.0; polyphase.output_len(n)]; group.len()];
+        if width == WIDE {
+            resample_group::<WIDE>(&polyphase, &mut buffer, group, &mut out);
+        } else {
+            resample_group::<NARROW>(&polyphase, &mut buffer, group, &mut out);
+        }
         done.append(&mut out);
     }
     Ok(done)
+}
+
+/// Up to `L` channels of one length.
+fn resample_group<const L: usize>(
+    polyphase: &Polyphase,
+    buffer: &mut Vec<f64>,
+    group: &[Vec<f64>],
+    out: &mut [Vec<f64>],
+) {
+    let n = group.first().map_or(0, Vec::len);
+    let views: Vec<&[f64]> = group.iter().map(Vec::as_slice).collect();
+    let rows = lanes::rows::<L>(buffer, n);
+    lanes::interleave(&views, rows);
+    polyphase.run(rows, 0..n, |at, rows| {
+        let views = out.iter_mut().map(|c| &mut c[at..at + rows.len()]);
+        lanes::separate(rows, &mut views.collect::<Vec<_>>());
+    });
 }
 
 /// An anti-aliasing filter cut into its phases.

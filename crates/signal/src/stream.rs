@@ -7,7 +7,7 @@
 //! So a piece is filtered forwards with its state carried on, and backwards from that far behind
 //! its end. Does not own the filters ([`crate::pipeline`]) or the size of a piece.
 
-use crate::lanes::{self, Cascade, LANES, State};
+use crate::lanes::{self, Cascade, NARROW, State, WIDE};
 use crate::pipeline::Sample;
 use crate::resample::Polyphase;
 use crate::{Error, Result};
@@ -18,11 +18,20 @@ const FORGOTTEN: f64 = 1e-16;
 /// Longest settling time that is waited for, in samples: 20 s at 50 kHz with a tenth of a hertz.
 const LONGEST: usize = 1 << 24;
 
-type Row = [f64; LANES];
-
 /// A run of equal-rate channels on its way through a [`crate::pipeline::Conditioner`].
 #[derive(Debug)]
-pub struct Stream {
+pub struct Stream(Width);
+
+/// By how many channels go through the filters at a time.
+#[derive(Debug)]
+enum Width {
+    Narrow(Lanes<NARROW>),
+    Wide(Lanes<WIDE>),
+}
+
+/// A stream, up to `L` channels side by side.
+#[derive(Debug)]
+struct Lanes<const L: usize> {
     filter: Option<Cascade>,
     polyphase: Polyphase,
     /// Samples and channels of the run.
@@ -32,26 +41,26 @@ pub struct Stream {
     piece: usize,
     settle: usize,
     pad: usize,
-    groups: Vec<Group>,
+    groups: Vec<Group<L>>,
     /// Samples that were read.
     read: usize,
     /// Padded rows that are final.
     done: usize,
     /// Outputs that were given.
     given: usize,
-    scratch: Vec<Row>,
+    scratch: Vec<[f64; L]>,
 }
 
-/// Up to [`LANES`] channels.
+/// Up to `L` channels.
 #[derive(Debug, Default)]
-struct Group {
+struct Group<const L: usize> {
     /// Padded rows from `done` on: filtered forwards up to `forward`, raw behind.
-    rows: Vec<Row>,
+    rows: Vec<[f64; L]>,
     /// Rows of `rows` that the forward pass has left behind it.
     forward: usize,
-    state: Vec<State<LANES>>,
+    state: Vec<State<L>>,
     /// Final rows that outputs to come still need.
-    last: Vec<Row>,
+    last: Vec<[f64; L]>,
 }
 
 impl Stream {
@@ -69,27 +78,19 @@ impl Stream {
                 padlen: pad,
             });
         }
-        Ok(Self {
-            settle: filter.as_ref().map_or(0, settle),
-            filter,
-            polyphase,
-            n,
-            n_channels,
-            piece: piece.max(1),
-            pad,
-            groups: (0..n_channels.div_ceil(LANES))
-                .map(|_| Group::default())
-                .collect(),
-            read: 0,
-            done: 0,
-            given: 0,
-            scratch: Vec::new(),
-        })
+        Ok(Self(if lanes::width(n_channels) == WIDE {
+            Width::Wide(Lanes::new(filter, polyphase, (n, n_channels), piece))
+        } else {
+            Width::Narrow(Lanes::new(filter, polyphase, (n, n_channels), piece))
+        }))
     }
 
     /// Samples behind a piece that must be read before its backward pass can start.
     pub fn settle(&self) -> usize {
-        self.settle
+        match &self.0 {
+            Width::Narrow(lanes) => lanes.settle,
+            Width::Wide(lanes) => lanes.settle,
+        }
     }
 
     /// Conditions the next piece. `read(first, start, block)` is as that of
@@ -101,6 +102,43 @@ impl Stream {
     /// [`Error::Parameter`] when `out` has another number of channels. After an error the stream
     /// cannot go on.
     pub fn advance<T: Sample, E: From<Error>>(
+        &mut self,
+        read: impl FnMut(usize, usize, &mut [&mut [T]]) -> std::result::Result<(), E>,
+        out: &mut [Vec<f64>],
+    ) -> std::result::Result<Option<usize>, E> {
+        match &mut self.0 {
+            Width::Narrow(lanes) => lanes.advance(read, out),
+            Width::Wide(lanes) => lanes.advance(read, out),
+        }
+    }
+}
+
+impl<const L: usize> Lanes<L> {
+    fn new(
+        filter: Option<Cascade>,
+        polyphase: Polyphase,
+        (n, n_channels): (usize, usize),
+        piece: usize,
+    ) -> Self {
+        Self {
+            settle: filter.as_ref().map_or(0, settle),
+            pad: filter.as_ref().map_or(0, Cascade::padlen),
+            filter,
+            polyphase,
+            n,
+            n_channels,
+            piece: piece.max(1),
+            groups: (0..n_channels.div_ceil(L))
+                .map(|_| Group::default())
+                .collect(),
+            read: 0,
+            done: 0,
+            given: 0,
+            scratch: Vec::new(),
+        }
+    }
+
+    fn advance<T: Sample, E: From<Error>>(
         &mut self,
         mut read: impl FnMut(usize, usize, &mut [&mut [T]]) -> std::result::Result<(), E>,
         out: &mut [Vec<f64>],
@@ -122,11 +160,11 @@ impl Stream {
         // the end may be made are kept back, so one more is read than is filtered.
         let until = self.n.min(end + self.settle + 1);
         let outputs = self.outputs(end);
-        for first in (0..self.n_channels).step_by(LANES) {
-            let width = LANES.min(self.n_channels - first);
+        for first in (0..self.n_channels).step_by(L) {
+            let width = L.min(self.n_channels - first);
             self.take(first, width, until, &mut read)?;
             let out = &mut out[first..first + width];
-            self.finish(first / LANES, end, outputs, out);
+            self.finish(first / L, end, outputs, out);
         }
         self.read = until;
         self.done = end;
@@ -144,11 +182,11 @@ impl Stream {
         read: &mut impl FnMut(usize, usize, &mut [&mut [T]]) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
         let pad = self.pad;
-        let group = &mut self.groups[first / LANES];
+        let group = &mut self.groups[first / L];
         let mut planar = vec![T::default(); lanes::BLOCK * width];
         let begins = self.read == 0;
         if begins {
-            group.rows.resize(pad, [0.0; LANES]);
+            group.rows.resize(pad, [0.0; L]);
         }
         for start in (self.read..until).step_by(lanes::BLOCK) {
             let len = lanes::BLOCK.min(until - start);
@@ -159,7 +197,7 @@ impl Stream {
             read(first, start, &mut views)?;
             let views: Vec<&[T]> = views.iter().map(|c| &**c).collect();
             let at = group.rows.len();
-            group.rows.resize(at + len, [0.0; LANES]);
+            group.rows.resize(at + len, [0.0; L]);
             if !lanes::interleave(&views, &mut group.rows[at..]) {
                 return Err(crate::pipeline::not_finite(&views, first, start).into());
             }
@@ -175,7 +213,7 @@ impl Stream {
         // Where the run ends, and was not yet extended.
         if until == self.n && self.read < self.n {
             let len = group.rows.len();
-            group.rows.resize(len + pad, [0.0; LANES]);
+            group.rows.resize(len + pad, [0.0; L]);
             lanes::extend_right(&mut group.rows, pad);
         }
         let last = if until == self.n {
@@ -239,16 +277,16 @@ fn settle(filter: &Cascade) -> usize {
     let mut longest = 1;
     let sections = filter.sections();
     // Each of the numbers that make up the state on its own, four at a time.
-    for first in (0..2 * sections).step_by(LANES) {
-        let mut state = vec![[[0.0; LANES]; 2]; sections];
-        for lane in 0..LANES.min(2 * sections - first) {
+    for first in (0..2 * sections).step_by(NARROW) {
+        let mut state = vec![[[0.0; NARROW]; 2]; sections];
+        for lane in 0..NARROW.min(2 * sections - first) {
             state[(first + lane) / 2][(first + lane) % 2][lane] = 1.0;
         }
         let mut most = 1.0_f64;
-        let mut block = vec![[0.0; LANES]; lanes::BLOCK];
+        let mut block = vec![[0.0; NARROW]; lanes::BLOCK];
         let mut samples = 0;
         while samples < LONGEST {
-            block.fill([0.0; LANES]);
+            block.fill([0.0; NARROW]);
             filter.forward(&mut state, &mut block);
             samples += block.len();
             let size = |x: &[f64]| x.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
@@ -261,4 +299,41 @@ fn settle(filter: &Cascade) -> usize {
         longest = longest.max(samples);
     }
     longest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::iir;
+
+    /// As the test of the same name in [`crate::pipeline`].
+    #[test]
+    fn either_width_gives_the_same_bits() {
+        let filter = Cascade::new(&iir::butter(4, Some(1.0), Some(40.0), 500.0).unwrap());
+        let polyphase = Polyphase::new(2, 5).unwrap();
+        let (n, channels) = (9_000, 11);
+        let value = |c: usize, t: usize| ((t * t * 7 + t * (31 + c)) % 401) as f64 / 3.0 - 60.0;
+        let read = |first: usize, start: usize, block: &mut [&mut [f64]]| -> Result<()> {
+            for (k, to) in block.iter_mut().enumerate() {
+                let samples = (start..).map(|t| value(first + k, t));
+                to.iter_mut().zip(samples).for_each(|(to, x)| *to = x);
+            }
+            Ok(())
+        };
+        fn all<const L: usize>(
+            mut lanes: Lanes<L>,
+            read: impl Fn(usize, usize, &mut [&mut [f64]]) -> Result<()>,
+        ) -> Vec<u64> {
+            let mut out = vec![Vec::new(); lanes.n_channels];
+            while lanes.advance(&read, &mut out).unwrap().is_some() {}
+            out.iter().flatten().map(|v| v.to_bits()).collect()
+        }
+        let filter = Some(filter);
+        let narrow: Lanes<NARROW> =
+            Lanes::new(filter.clone(), polyphase.clone(), (n, channels), 2_000);
+        let wide: Lanes<WIDE> = Lanes::new(filter, polyphase, (n, channels), 2_000);
+        let found = all(wide, read);
+        assert_eq!(found.len(), channels * n * 2 / 5);
+        assert!(found == all(narrow, read));
+    }
 }

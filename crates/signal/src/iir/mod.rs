@@ -8,7 +8,7 @@ mod design;
 
 pub use design::{butter, notch};
 
-use crate::lanes::{self, LANES};
+use crate::lanes::{self, NARROW, WIDE};
 use crate::{Error, Result};
 
 /// A digital filter as second-order sections, rows of `[b0, b1, b2, a0, a1, a2]` with `a0 = 1`,
@@ -106,14 +106,30 @@ pub fn sosfiltfilt_channels(sos: &Sos, data: &mut [Vec<f64>]) -> Result<()> {
     while let Some(first) = rest.first() {
         let n = first.len();
         let same = rest.iter().take_while(|x| x.len() == n).count();
-        let (group, after) = rest.split_at_mut(same.min(LANES));
-        let rows = lanes::rows::<LANES>(&mut buffer, n + 2 * padlen);
-        let views: Vec<&[f64]> = group.iter().map(Vec::as_slice).collect();
-        lanes::interleave(&views, &mut rows[padlen..padlen + n]);
-        filter.filtfilt(rows);
-        let mut views: Vec<&mut [f64]> = group.iter_mut().map(Vec::as_mut_slice).collect();
-        lanes::separate(&rows[padlen..padlen + n], &mut views);
+        let width = lanes::width(same);
+        let (group, after) = rest.split_at_mut(same.min(width));
+        if width == WIDE {
+            filter_group::<WIDE>(&filter, &mut buffer, group, n);
+        } else {
+            filter_group::<NARROW>(&filter, &mut buffer, group, n);
+        }
         rest = after;
     }
     Ok(())
+}
+
+/// Up to `L` channels of `n` samples.
+fn filter_group<const L: usize>(
+    filter: &lanes::Cascade,
+    buffer: &mut Vec<f64>,
+    group: &mut [Vec<f64>],
+    n: usize,
+) {
+    let padlen = filter.padlen();
+    let rows = lanes::rows::<L>(buffer, n + 2 * padlen);
+    let views: Vec<&[f64]> = group.iter().map(Vec::as_slice).collect();
+    lanes::interleave(&views, &mut rows[padlen..padlen + n]);
+    filter.filtfilt(rows);
+    let mut views: Vec<&mut [f64]> = group.iter_mut().map(Vec::as_mut_slice).collect();
+    lanes::separate(&rows[padlen..padlen + n], &mut views);
 }
