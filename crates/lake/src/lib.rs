@@ -7,7 +7,6 @@
 #![deny(unsafe_code)]
 
 mod audio_store;
-mod blocks;
 mod commit;
 mod embeddings;
 mod epoch_store;
@@ -18,6 +17,7 @@ mod lake;
 pub mod layout;
 mod mapped;
 mod page;
+mod pieces;
 pub mod schema;
 mod session;
 mod shard;

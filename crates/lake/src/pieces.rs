@@ -1,62 +1,86 @@
-//! Bytes that grow block by block. A chunk of up to 64 MB that grew as a vector would be copied, and
-//! hold twice its size, each time it does.
+//! The bytes of a column chunk as pieces that lie where they were made: values stay in the arrays
+//! they came in until they are written.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 
-use bytes::{Buf, Bytes};
+use arrow::buffer::ScalarBuffer;
+use bytes::Bytes;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::reader::{ChunkReader, Length};
 
-/// Size of a block.
-const BLOCK: usize = 1 << 20;
+/// One piece, shared and not copied.
+#[derive(Clone)]
+enum Piece {
+    Bytes(Bytes),
+    Values(ScalarBuffer<f32>),
+}
 
-/// Bytes in blocks, of which the last is being filled.
+impl Piece {
+    /// Its bytes, as Parquet wants them: values are little-endian.
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Piece::Bytes(bytes) => bytes,
+            Piece::Values(values) => bytemuck::cast_slice(values),
+        }
+    }
+}
+
+/// Bytes in pieces.
 #[derive(Default)]
-pub(crate) struct Blocks {
-    full: Vec<Bytes>,
-    last: Vec<u8>,
+pub(crate) struct Pieces {
+    pieces: Vec<Piece>,
+    len: u64,
 }
 
-impl Write for Blocks {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.last.capacity() == 0 {
-            self.last = Vec::with_capacity(BLOCK);
-        }
-        let now = bytes.len().min(BLOCK - self.last.len());
-        self.last
-            .extend_from_slice(bytes.get(..now).unwrap_or_default());
-        if self.last.len() == BLOCK {
-            self.full.push(std::mem::take(&mut self.last).into());
-        }
-        Ok(now)
+impl Pieces {
+    pub(crate) fn push(&mut self, bytes: Bytes) {
+        self.add(Piece::Bytes(bytes));
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+    /// Adds the bytes of `values`.
+    pub(crate) fn push_values(&mut self, values: ScalarBuffer<f32>) {
+        self.add(if cfg!(target_endian = "little") {
+            Piece::Values(values)
+        } else {
+            let bytes = values.iter().flat_map(|v| v.to_le_bytes());
+            Piece::Bytes(bytes.collect())
+        });
+    }
+
+    fn add(&mut self, piece: Piece) {
+        self.len += piece.bytes().len() as u64;
+        self.pieces.push(piece);
     }
 }
 
-impl Length for Blocks {
+impl Length for Pieces {
     fn len(&self) -> u64 {
-        (self.full.len() * BLOCK + self.last.len()) as u64
+        self.len
     }
 }
 
-impl ChunkReader for Blocks {
-    type T = Pieces;
+impl ChunkReader for Pieces {
+    type T = Reader;
 
-    fn get_read(&self, start: u64) -> Result<Pieces> {
-        let mut pieces = Pieces {
-            now: Bytes::new(),
-            rest: self.full.clone().into_iter(),
-            last: Bytes::copy_from_slice(&self.last),
-        };
-        let skipped = io::copy(&mut (&mut pieces).take(start), &mut io::sink())?;
-        match skipped == start {
-            true => Ok(pieces),
-            false => Err(ParquetError::EOF(format!(
+    fn get_read(&self, start: u64) -> Result<Reader> {
+        let mut left = start;
+        for (i, piece) in self.pieces.iter().enumerate() {
+            let len = piece.bytes().len() as u64;
+            if left < len {
+                return Ok(Reader {
+                    pieces: self.pieces.get(i..).unwrap_or_default().to_vec(),
+                    now: 0,
+                    // Less than the piece's length, which is a usize.
+                    at: left as usize,
+                });
+            }
+            left -= len;
+        }
+        match left {
+            0 => Ok(Reader::default()),
+            _ => Err(ParquetError::EOF(format!(
                 "byte {start} of {} was asked for",
-                self.len()
+                self.len
             ))),
         }
     }
@@ -68,24 +92,31 @@ impl ChunkReader for Blocks {
     }
 }
 
-/// Reads one block after the other.
-pub(crate) struct Pieces {
-    now: Bytes,
-    rest: std::vec::IntoIter<Bytes>,
-    last: Bytes,
+/// Reads one piece after the other.
+#[derive(Default)]
+pub(crate) struct Reader {
+    pieces: Vec<Piece>,
+    /// The piece that is being read, and the place in it.
+    now: usize,
+    at: usize,
 }
 
-impl Read for Pieces {
+impl Read for Reader {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if self.now.is_empty() {
-            let last = || std::mem::take(&mut self.last);
-            self.now = self.rest.next().unwrap_or_else(last);
+        while let Some(piece) = self.pieces.get(self.now) {
+            let left = piece.bytes().get(self.at..).unwrap_or_default();
+            if left.is_empty() {
+                (self.now, self.at) = (self.now + 1, 0);
+                continue;
+            }
+            let n = out.len().min(left.len());
+            if let (Some(out), Some(left)) = (out.get_mut(..n), left.get(..n)) {
+                out.copy_from_slice(left);
+            }
+            self.at += n;
+            return Ok(n);
         }
-        let n = out.len().min(self.now.len());
-        if let Some(out) = out.get_mut(..n) {
-            self.now.copy_to_slice(out);
-        }
-        Ok(n)
+        Ok(0)
     }
 }
 
@@ -94,26 +125,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_from_anywhere() {
-        let bytes: Vec<u8> = (0..3 * BLOCK + 17).map(|i| (i % 251) as u8).collect();
-        for whole in [bytes.len(), 2 * BLOCK, 0] {
-            let bytes = &bytes[..whole];
-            let mut blocks = Blocks::default();
-            for part in bytes.chunks(100_003) {
-                blocks.write_all(part).unwrap();
-            }
-            assert_eq!(blocks.len(), whole as u64);
-            for start in [0, 1, BLOCK - 1, BLOCK, 2 * BLOCK].map(|s| s.min(whole)) {
-                let mut found = Vec::new();
-                let mut from = blocks.get_read(start as u64).unwrap();
-                from.read_to_end(&mut found).unwrap();
-                assert!(found == bytes[start..], "{whole} from {start}");
-                let length = (whole - start).min(BLOCK + 5);
-                let part = blocks.get_bytes(start as u64, length).unwrap();
-                assert!(part == bytes[start..start + length]);
-            }
-            assert!(blocks.get_read(whole as u64 + 1).is_err());
-            assert!(blocks.get_bytes(whole as u64, 1).is_err());
+    fn what_is_added_is_read_from_anywhere() {
+        let values: Vec<f32> = (0..7_001).map(|i| i as f32 / 7.0).collect();
+        let values = ScalarBuffer::from(values);
+        let mut pieces = Pieces::default();
+        let mut bytes: Vec<u8> = Vec::new();
+        for k in 0..9 {
+            let head: Vec<u8> = (0..k * 100).map(|i| (i % 251) as u8).collect();
+            let part = values.slice(k * 31, 700 * (k % 3));
+            bytes.extend(&head);
+            bytes.extend(part.iter().flat_map(|v| v.to_le_bytes()));
+            pieces.push(head.into());
+            pieces.push_values(part);
         }
+        assert_eq!(pieces.len(), bytes.len() as u64);
+        for start in [
+            0,
+            1,
+            99,
+            100,
+            101,
+            2_900,
+            2_901,
+            bytes.len() - 1,
+            bytes.len(),
+        ] {
+            let mut found = Vec::new();
+            let mut from = pieces.get_read(start as u64).unwrap();
+            from.read_to_end(&mut found).unwrap();
+            assert!(found == bytes[start..], "from {start}");
+            let length = (bytes.len() - start).min(5_000);
+            let part = pieces.get_bytes(start as u64, length).unwrap();
+            assert!(part == bytes[start..start + length]);
+        }
+        assert!(pieces.get_read(bytes.len() as u64 + 1).is_err());
+        assert!(pieces.get_bytes(bytes.len() as u64, 1).is_err());
+        assert!(Pieces::default().get_read(0).is_ok());
+        assert!(Pieces::default().get_read(1).is_err());
     }
 }

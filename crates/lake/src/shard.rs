@@ -96,7 +96,7 @@ impl ShardWriter {
         let mut sizes = vec![0; batch.num_rows()];
         for (place, _) in &self.waveforms {
             for (size, (_, values)) in sizes.iter_mut().zip(row_values(batch.column(*place))?) {
-                *size += size_of_val(values);
+                *size += size_of_val(&*values);
             }
         }
         let mut start = 0;

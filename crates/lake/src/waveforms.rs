@@ -3,8 +3,8 @@
 //! Where a value stands in its list (Parquet's repetition and definition levels) follows from the
 //! shape of a row alone, and rows of a shard have one shape or a few. The general writer works the
 //! levels out and packs them for every value of every row, which took longer than filtering the
-//! signal; here it does so once a shape, and rows are copied behind what it made. The files are
-//! the same, byte for byte.
+//! signal; here it does so once a shape, and what it made comes before each row's values, which stay
+//! where they are until they are written. The files are the same, byte for byte.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use arrow::array::{
     Array, ArrayRef, AsArray, FixedSizeListArray, Float32Array, ListArray, RecordBatch,
 };
-use arrow::buffer::OffsetBuffer;
+use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Field, FieldRef, Float32Type, Schema};
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
@@ -27,7 +27,7 @@ use parquet::file::reader::{FileReader, Length, SerializedFileReader};
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 
-use crate::blocks::Blocks;
+use crate::pieces::Pieces;
 use crate::{Error, Result};
 
 /// A column of lists of f32, or of lists of fixed-size lists of f32.
@@ -59,7 +59,7 @@ impl Waveforms {
             field: self.field.clone(),
             described,
             shapes: BTreeMap::new(),
-            out: TrackedWrite::new(Blocks::default()),
+            out: Pieces::default(),
             index: OffsetIndexBuilder::new(),
             rows: 0,
             levels: 0,
@@ -72,54 +72,43 @@ pub(crate) struct Chunk {
     field: FieldRef,
     described: ColumnDescPtr,
     /// By the number of items of a row's outer list.
-    shapes: BTreeMap<usize, Levels>,
-    out: TrackedWrite<Blocks>,
+    shapes: BTreeMap<usize, Head>,
+    out: Pieces,
     index: OffsetIndexBuilder,
     rows: u64,
     levels: i64,
 }
 
-/// What comes before a row's values in its page.
-struct Levels {
-    packed: Bytes,
+/// What comes before a row's values in the file: the header of its page, and the levels.
+struct Head {
+    bytes: Bytes,
+    /// Values that the levels are of.
     count: u32,
 }
 
 impl Chunk {
-    /// Adds rows.
+    /// Adds rows, whose values are kept where they are.
     ///
     /// # Errors
     /// [`Error::Column`] for nulls.
     pub(crate) fn write(&mut self, column: &ArrayRef) -> Result<()> {
         for (items, values) in row_values(column)? {
-            let levels = match self.shapes.entry(items) {
+            let head = match self.shapes.entry(items) {
                 Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(new) => new.insert(Levels::of(&self.field, items)?),
+                Entry::Vacant(new) => new.insert(Head::of(&self.field, items)?),
             };
-            let mut body = Vec::with_capacity(levels.packed.len() + size_of_val(values));
-            body.extend_from_slice(&levels.packed);
-            extend_le(&mut body, values);
-            let size = body.len();
-            let page = Page::DataPage {
-                buf: body.into(),
-                num_values: levels.count,
-                encoding: Encoding::PLAIN,
-                def_level_encoding: Encoding::RLE,
-                rep_level_encoding: Encoding::RLE,
-                statistics: None,
-            };
-            let written = SerializedPageWriter::new(&mut self.out)
-                .write_page(CompressedPage::new(page, size))?;
             let (Ok(at), Ok(size)) = (
-                i64::try_from(written.offset),
-                i32::try_from(written.compressed_size),
+                i64::try_from(self.out.len()),
+                i32::try_from(head.bytes.len() + size_of_val(&*values)),
             ) else {
                 return Err(self.wrong("a page of more than 2 GB".into()));
             };
+            self.out.push(head.bytes.clone());
+            self.out.push_values(values);
             self.index.append_row_count(1);
             self.index.append_offset_and_size(at, size);
             self.rows += 1;
-            self.levels += i64::from(levels.count);
+            self.levels += i64::from(head.count);
         }
         Ok(())
     }
@@ -129,8 +118,8 @@ impl Chunk {
     }
 
     /// The chunk's bytes, and what the footer says of them.
-    pub(crate) fn close(self) -> std::result::Result<(Blocks, ColumnCloseResult), ParquetError> {
-        let bytes = self.out.into_inner()?;
+    pub(crate) fn close(self) -> std::result::Result<(Pieces, ColumnCloseResult), ParquetError> {
+        let bytes = self.out;
         let size = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
         let pages = PageEncodingStats {
             page_type: PageType::DATA_PAGE,
@@ -158,11 +147,12 @@ impl Chunk {
     }
 }
 
-impl Levels {
-    /// Those of a row of `items` items, out of a page that the general writer makes of such a row.
-    fn of(field: &FieldRef, items: usize) -> Result<Levels> {
+impl Head {
+    /// That of a row of `items` items, out of a page that the general writer makes of such a row.
+    fn of(field: &FieldRef, items: usize) -> Result<Head> {
         let column = zeros(field, items)?;
         let (_, values) = row_values(&column)?.pop().unwrap_or_default();
+        let size = size_of_val(&*values);
         let properties = WriterProperties::builder()
             .set_dictionary_enabled(false)
             .set_compression(Compression::UNCOMPRESSED)
@@ -176,17 +166,36 @@ impl Levels {
         let file = SerializedFileReader::new(Bytes::from(writer.into_inner()?))?;
         let mut pages = file.get_row_group(0)?.get_column_page_reader(0)?;
         let (first, second) = (pages.get_next_page()?, pages.get_next_page()?);
-        match (first, second) {
-            (
-                Some(Page::DataPage {
-                    buf, num_values, ..
-                }),
-                None,
-            ) if buf.len() >= size_of_val(values) => Ok(Levels {
-                packed: buf.slice(..buf.len() - size_of_val(values)),
+        let (
+            Some(Page::DataPage {
+                buf, num_values, ..
+            }),
+            None,
+        ) = (first, second)
+        else {
+            return Err(wrong(field.name(), "expected one page for one row".into()));
+        };
+        let page = Page::DataPage {
+            buf: buf.clone(),
+            num_values,
+            encoding: Encoding::PLAIN,
+            def_level_encoding: Encoding::RLE,
+            rep_level_encoding: Encoding::RLE,
+            statistics: None,
+        };
+        // The header says sizes and counts alone, so it is that of every row of this shape.
+        let mut out = TrackedWrite::new(Vec::new());
+        SerializedPageWriter::new(&mut out).write_page(CompressedPage::new(page, buf.len()))?;
+        let bytes = Bytes::from(out.into_inner()?);
+        match bytes.len().checked_sub(size) {
+            Some(head) if buf.len() >= size => Ok(Head {
+                bytes: Bytes::copy_from_slice(&bytes.slice(..head)),
                 count: num_values,
             }),
-            _ => Err(wrong(field.name(), "expected one page for one row".into())),
+            _ => Err(wrong(
+                field.name(),
+                format!("expected {size} bytes in a page, found {}", buf.len()),
+            )),
         }
     }
 }
@@ -221,11 +230,11 @@ fn zeros(field: &FieldRef, items: usize) -> Result<ArrayRef> {
     }
 }
 
-/// The rows of a waveform column: the items of the outer list, and the values in order.
+/// The rows of a waveform column: the items of the outer list, and the values in order, shared.
 ///
 /// # Errors
 /// [`Error::Column`] for nulls, and for a column of another kind.
-pub(crate) fn row_values(column: &ArrayRef) -> Result<Vec<(usize, &[f32])>> {
+pub(crate) fn row_values(column: &ArrayRef) -> Result<Vec<(usize, ScalarBuffer<f32>)>> {
     let fault = |message: &str| wrong("of waveforms", message.into());
     if column.null_count() > 0 {
         return Err(fault("expected no nulls"));
@@ -263,11 +272,11 @@ pub(crate) fn row_values(column: &ArrayRef) -> Result<Vec<(usize, &[f32])>> {
             let &[start, end] = bounds else {
                 return Err(fault("expected bounds"));
             };
-            let row = values.get(start * width..end * width);
-            Ok((
-                end - start,
-                row.ok_or_else(|| fault("expected offsets within the values"))?,
-            ))
+            let (at, len) = (start * width, (end - start) * width);
+            if values.get(at..at + len).is_none() {
+                return Err(fault("expected offsets within the values"));
+            }
+            Ok((end - start, values.slice(at, len)))
         })
         .collect()
 }
@@ -277,14 +286,6 @@ fn wrong(column: &str, message: String) -> Error {
         table: "shard".into(),
         column: column.into(),
         message,
-    }
-}
-
-fn extend_le(out: &mut Vec<u8>, values: &[f32]) {
-    if cfg!(target_endian = "little") {
-        out.extend_from_slice(bytemuck::cast_slice(values));
-    } else {
-        out.extend(values.iter().flat_map(|v| v.to_le_bytes()));
     }
 }
 
@@ -342,9 +343,9 @@ pub(crate) mod tests {
             assert_eq!(found.len(), 4);
             let part = all.slice(1, 2);
             let found = row_values(&part).unwrap();
-            assert_eq!(found[0], (0, &[][..]));
+            assert_eq!((found[0].0, found[0].1.len()), (0, 0));
             assert_eq!((found[1].0, found[1].1.len()), (5, 5 * width));
-            assert_eq!(found[1].1, rows[2]);
+            assert_eq!(found[1].1[..], rows[2]);
         }
         let plain: ArrayRef = Arc::new(FixedSizeListArray::new(
             Arc::new(Field::new("item", DataType::Float32, false)),
@@ -352,10 +353,8 @@ pub(crate) mod tests {
             Arc::new(Float32Array::from(vec![1.0, 2.0, 3.0, 4.0])),
             None,
         ));
-        assert_eq!(
-            row_values(&plain.slice(1, 1)).unwrap(),
-            [(2, &[3.0, 4.0][..])]
-        );
+        let found = row_values(&plain.slice(1, 1)).unwrap();
+        assert_eq!((found[0].0, &found[0].1[..]), (2, &[3.0, 4.0][..]));
     }
 
     #[test]
