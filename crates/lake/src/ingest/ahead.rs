@@ -113,7 +113,8 @@ impl Ready {
         let go_on = || !self.stopped.load(Ordering::Relaxed);
         // Every trial of a file waits for its hash; a sound can be decoded beside another.
         for file in arrays.iter().take_while(|_| go_on()) {
-            let _ = self.hashes.of(file);
+            let sounds = sounds.iter().map(|(_, sound)| sound.as_path());
+            self.hashes.prepare(file, sounds.take_while(|_| go_on()));
         }
         let mut bytes = 0_u64;
         for (wanted, file) in sounds.iter().take_while(|_| go_on()) {

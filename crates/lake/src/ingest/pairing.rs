@@ -21,7 +21,10 @@ use super::sounds::{self, Place, Request};
 use super::stimuli::{MISSING, SOUND, StimulusRow};
 use super::streams::Stream;
 use super::work::{Work, WorkStream};
-use super::{Error, Job, ON_THE_WAY, Result};
+use super::{Error, Job, Result};
+
+/// Sounds that may be on their way to the disk while the next are made.
+const COMMITS: usize = 4;
 
 /// Decodes the sounds that trials refer to, writes their segments, and puts their keys into the
 /// work list.
@@ -41,7 +44,7 @@ pub(super) async fn store(
             let row = tokio::task::spawn_blocking(move || made.commit()).await;
             row.map_err(stopped)?
         })
-        .buffered(ON_THE_WAY);
+        .buffered(COMMITS);
     while let Some(result) = done.next().await {
         let row = result?;
         job.progress.stimulus(&row);
