@@ -24,6 +24,7 @@ pub use error::{Error, Result};
 pub use protocol::{Protocol, Role};
 pub use row::{Assignment, Heard, Row};
 pub use store::{
-    Clearance, DEFAULT_FOLDS, Reaudit, Split, SplitRequest, StoredAudit, audio_only_of,
-    check_for_training, create, default_name, list, load, reaudit, rows, stored_audit,
+    Clearance, DEFAULT_FOLDS, Reaudit, Split, SplitRequest, StoredAudit, audio_only_in,
+    audio_only_of, check_for_training, create, default_name, list, load, reaudit, rows,
+    stored_audit,
 };

@@ -17,7 +17,7 @@ mod proof;
 mod read;
 mod table;
 
-pub use read::{audio_only_of, rows};
+pub use read::{audio_only_in, audio_only_of, rows};
 
 /// Folds when nothing else is asked for, as the paper has.
 pub const DEFAULT_FOLDS: usize = 5;

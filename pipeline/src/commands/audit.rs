@@ -22,7 +22,7 @@ pub(crate) fn run(ctx: &Context, args: &AuditArgs) -> Result<Status> {
     let lake = ctx.lake()?;
     let again = ctx.block_on(splits::reaudit(&lake, &args.split))?;
     let (dataset, recipe) = (&again.split.dataset, &again.split.recipe);
-    let audio_only = ctx.block_on(splits::audio_only_of(&lake, dataset, Some(recipe)))?;
+    let audio_only = ctx.block_on(splits::audio_only_in(&lake, dataset, recipe))?;
     let done = Audited { again, audio_only };
     if ctx.global.json {
         render::json(&done)?;

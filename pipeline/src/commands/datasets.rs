@@ -51,7 +51,7 @@ pub(crate) fn run(ctx: &Context, args: &DatasetsArgs) -> Result<Status> {
 /// What the sound alone tells of what the lake holds of a data set, and its named electrodes.
 fn more(ctx: &Context, dataset: &str) -> Result<(Option<AudioOnly>, Vec<Placed>)> {
     let lake = Lake::open(&ctx.global.lake)?;
-    let audio_only = match ctx.block_on(splits::audio_only_of(&lake, dataset, None)) {
+    let audio_only = match ctx.block_on(splits::audio_only_of(&lake, dataset)) {
         // Several recipes hold the same trials, and none of them is the usual one.
         Err(splits::Error::Recipes { .. }) => None,
         found => found?,

@@ -127,11 +127,7 @@ pub(super) fn ingest(
     let audio_only = if dry_run {
         None
     } else {
-        ctx.block_on(splits::audio_only_of(
-            lake,
-            &report.dataset,
-            Some(&report.recipe),
-        ))?
+        ctx.block_on(splits::audio_only_in(lake, &report.dataset, &report.recipe))?
     };
     Ok(Ingested { report, audio_only })
 }

@@ -80,24 +80,32 @@ pub async fn rows(lake: &Lake, dataset: &str, recipe: Option<&str>) -> Result<Ve
     rows_of(lake, &source(lake, dataset, recipe).await?).await
 }
 
-/// What the sound alone tells of a data set's epochs, as [`audio_only()`]; `None` also where the
-/// data set is not in the lake.
+/// What the sound alone tells of a data set's epochs, as [`audio_only_in`] says, of the data set with
+/// this name in any case and the recipe that is meant where none is named.
+///
+/// # Errors
+/// [`Error::Recipes`] where several could be meant, else as [`audio_only_in`].
+pub async fn audio_only_of(lake: &Lake, dataset: &str) -> Result<Option<AudioOnly>> {
+    match source(lake, dataset, None).await {
+        Ok(source) => audio_only_in(lake, &source.dataset, &source.recipe).await,
+        Err(Error::NoEpochs { .. }) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// What the sound alone tells of a data set's epochs, as [`audio_only()`], by the names that the lake
+/// has; `None` also where it does not hold them.
 ///
 /// # Errors
 /// When a column is not what the schema says.
-pub async fn audio_only_of(
-    lake: &Lake,
-    dataset: &str,
-    recipe: Option<&str>,
-) -> Result<Option<AudioOnly>> {
+pub async fn audio_only_in(lake: &Lake, dataset: &str, recipe: &str) -> Result<Option<AudioOnly>> {
     // Without a sound or a content nothing is asked, and most data sets have neither.
     let paired = "(content_id IS NOT NULL OR cardinality(stimuli) > 0)";
-    let rows = match source(lake, dataset, recipe).await {
-        Ok(source) => rows_where(lake, &source, paired).await?,
-        Err(Error::NoEpochs { .. }) => Vec::new(),
-        Err(e) => return Err(e),
+    let source = Source {
+        dataset: dataset.to_owned(),
+        recipe: recipe.to_owned(),
     };
-    Ok(audio_only(&rows))
+    Ok(audio_only(&rows_where(lake, &source, paired).await?))
 }
 
 pub(super) async fn rows_of(lake: &Lake, source: &Source) -> Result<Vec<Row>> {
