@@ -14,10 +14,6 @@ use crate::{Error, Result};
 /// Ends every temporary name.
 const SUFFIX: &str = ".mmpipe-tmp";
 
-/// Bytes that are gathered for one write: many small ones cost the file system, and what is still in
-/// the core's own cache is copied twice as fast from there.
-const BUFFER: usize = 1 << 17;
-
 /// A file being written, invisible until [`Pending::commit`]; dropped, it is removed.
 #[derive(Debug)]
 pub(crate) struct Pending {
@@ -53,7 +49,7 @@ impl Pending {
             temporary,
             done: false,
         };
-        Ok((pending, BufWriter::with_capacity(BUFFER, file)))
+        Ok((pending, BufWriter::with_capacity(1 << 20, file)))
     }
 
     /// Syncs `file` and gives it its name.
