@@ -98,9 +98,9 @@ struct Job<'a> {
     progress: &'a dyn Progress,
 }
 
-/// Recordings, and sounds, that may be on their way to the disk while the next are decoded: a core
-/// need not wait for a sync.
-pub(crate) const ON_THE_WAY: usize = 2;
+/// Recordings that may be on their way to the disk while the next are decoded: a core need not wait
+/// for a sync.
+const ON_THE_WAY: usize = 2;
 
 /// Time between two writes of the `recordings` table while an ingest runs: what is done by
 /// then is not done again after a crash.

@@ -2,7 +2,7 @@
 //!
 //! A compressed file of named arrays is inflated for its scan by one thread, which can take as long
 //! as all that follows. Meanwhile another hashes the file and decodes the sounds that will be asked
-//! for. Owns that thread and what it has ready. Nothing depends on how far it came: what is not
+//! for; the sounds are hashed beside it. Owns that thread and what it has ready. Nothing depends on how far it came: what is not
 //! ready, or was made of a file that has changed since, is made where it is asked for, by the same
 //! functions.
 

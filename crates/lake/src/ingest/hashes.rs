@@ -25,15 +25,8 @@ const TURN: usize = 128;
 /// SHA-256 of files one after the other, in hexadecimal.
 pub(crate) fn sha256<'a>(files: impl Iterator<Item = &'a Path>) -> Result<String> {
     let mut hash = Sha256::new();
-    let mut buffer = vec![0; BUFFER];
     for path in files {
-        let mut file = File::open(path).map_err(Error::io("open", path))?;
-        loop {
-            match read(&mut file, path, &mut buffer)? {
-                0 => break,
-                n => hash.update(&buffer[..n]),
-            }
-        }
+        hash = Hashing::of(path, hash)?.finish()?;
     }
     Ok(hexadecimal(hash))
 }
@@ -42,16 +35,7 @@ fn hexadecimal(hash: Sha256) -> String {
     hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
 }
 
-fn read(file: &mut File, path: &Path, buffer: &mut [u8]) -> Result<usize> {
-    loop {
-        match file.read(buffer) {
-            Err(e) if e.kind() == ErrorKind::Interrupted => {}
-            found => return found.map_err(Error::io("read", path)),
-        }
-    }
-}
-
-/// A file that is being hashed.
+/// A file that is being hashed, behind what was before it.
 struct Hashing<'a> {
     path: &'a Path,
     file: File,
@@ -63,11 +47,11 @@ struct Hashing<'a> {
 }
 
 impl<'a> Hashing<'a> {
-    fn of(path: &'a Path) -> Result<Self> {
+    fn of(path: &'a Path, hash: Sha256) -> Result<Self> {
         Ok(Hashing {
             path,
             file: File::open(path).map_err(Error::io("open", path))?,
-            hash: Sha256::new(),
+            hash,
             buffer: vec![0; BUFFER],
             left: 0..0,
             ended: false,
@@ -76,10 +60,12 @@ impl<'a> Hashing<'a> {
 
     /// Has something to hash in the buffer, unless the file is at its end.
     fn fill(&mut self) -> Result<()> {
-        if self.left.is_empty() && !self.ended {
-            let n = read(&mut self.file, self.path, &mut self.buffer)?;
-            self.left = 0..n;
-            self.ended = n == 0;
+        while self.left.is_empty() && !self.ended {
+            match self.file.read(&mut self.buffer) {
+                Ok(n) => (self.left, self.ended) = (0..n, n == 0),
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => return Err(Error::io("read", self.path)(e)),
+            }
         }
         Ok(())
     }
@@ -90,11 +76,12 @@ impl<'a> Hashing<'a> {
         self.hash.update(&self.buffer[left]);
     }
 
-    fn finish(mut self) -> Result<String> {
+    /// Hashes the file to its end.
+    fn finish(mut self) -> Result<Sha256> {
         loop {
             self.fill()?;
             if self.ended {
-                return Ok(hexadecimal(self.hash));
+                return Ok(self.hash);
             }
             self.alone();
         }
@@ -110,12 +97,12 @@ impl<'a> Hashing<'a> {
 
     /// Hashes another file to its end, and of this one as much meanwhile.
     fn beside(&mut self, other: &Path) -> Result<String> {
-        let mut other = Hashing::of(other)?;
+        let mut other = Hashing::of(other, Sha256::new())?;
         loop {
             other.fill()?;
             self.fill()?;
             if other.ended || self.ended {
-                return other.finish();
+                return other.finish().map(hexadecimal);
             }
             // Whole turns, so that both stay at the bounds of SHA-256's blocks.
             let n = self.left.len().min(other.left.len()) / TURN * TURN;
@@ -157,7 +144,7 @@ impl Hashes {
             return;
         };
         cell.get_or_init(|| {
-            let mut hashing = Hashing::of(file).ok()?;
+            let mut hashing = Hashing::of(file, Sha256::new()).ok()?;
             for other in others {
                 hashing.fill().ok()?;
                 if hashing.ended {
@@ -175,7 +162,7 @@ impl Hashes {
                     let _ = of_other.set(Some(hash));
                 }
             }
-            hashing.finish().ok()
+            hashing.finish().ok().map(hexadecimal)
         });
     }
 

@@ -23,7 +23,7 @@ use super::streams::Stream;
 use super::work::{Work, WorkStream};
 use super::{Error, Job, Result};
 
-/// Sounds that may be on their way to the disk while the next are made.
+/// Sounds that may be on their way to the disk while the next are made; each holds one row group.
 const COMMITS: usize = 4;
 
 /// Decodes the sounds that trials refer to, writes their segments, and puts their keys into the
