@@ -397,11 +397,23 @@ fn weighted_pair<const L: usize>(
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
+    fn value(t: usize, l: usize) -> f64 {
+        ((t * t * 7 + t * 31 + l * 17) % 401) as f64 / 3.0 - 60.0
+    }
+
+    /// Fills `block` as a reader of [`crate::pipeline::Conditioner::run`] does.
+    pub(crate) fn read(first: usize, start: usize, block: &mut [&mut [f64]]) -> crate::Result<()> {
+        for (k, to) in block.iter_mut().enumerate() {
+            let samples = (start..).map(|t| value(t, first + k));
+            to.iter_mut().zip(samples).for_each(|(to, x)| *to = x);
+        }
+        Ok(())
+    }
+
     fn rows<const L: usize>(n: usize) -> Vec<[f64; L]> {
-        let value = |t: usize, l: usize| ((t * t * 7 + t * 31 + l * 17) % 401) as f64 / 3.0 - 60.0;
         (0..n)
             .map(|t| std::array::from_fn(|l| value(t, l)))
             .collect()

@@ -252,6 +252,7 @@ pub(crate) fn not_finite<T: Sample>(block: &[&[T]], first: usize, start: usize) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lanes::tests::read;
 
     /// Which width a machine takes must not show, so both are tried on every machine.
     #[test]
@@ -259,14 +260,6 @@ mod tests {
         let recipe = Recipe::builtin("mindmix").unwrap();
         let mut conditioner = Conditioner::new(&recipe, 128.0).unwrap();
         let n = 3_000;
-        let value = |c: usize, t: usize| ((t * t * 7 + t * (31 + c)) % 401) as f64 / 3.0 - 60.0;
-        let mut read = |first: usize, start: usize, block: &mut [&mut [f64]]| -> Result<()> {
-            for (k, to) in block.iter_mut().enumerate() {
-                let samples = (start..).map(|t| value(first + k, t));
-                to.iter_mut().zip(samples).for_each(|(to, x)| *to = x);
-            }
-            Ok(())
-        };
         for channels in [1, 3, 4, 5, 8] {
             let mut narrow = vec![vec![0.0_f64; conditioner.output_len(n)]; channels];
             let mut wide = narrow.clone();

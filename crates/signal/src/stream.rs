@@ -305,6 +305,7 @@ fn settle(filter: &Cascade) -> usize {
 mod tests {
     use super::*;
     use crate::iir;
+    use crate::lanes::tests::read;
 
     /// As the test of the same name in [`crate::pipeline`].
     #[test]
@@ -312,28 +313,17 @@ mod tests {
         let filter = Cascade::new(&iir::butter(4, Some(1.0), Some(40.0), 500.0).unwrap());
         let polyphase = Polyphase::new(2, 5).unwrap();
         let (n, channels) = (9_000, 11);
-        let value = |c: usize, t: usize| ((t * t * 7 + t * (31 + c)) % 401) as f64 / 3.0 - 60.0;
-        let read = |first: usize, start: usize, block: &mut [&mut [f64]]| -> Result<()> {
-            for (k, to) in block.iter_mut().enumerate() {
-                let samples = (start..).map(|t| value(first + k, t));
-                to.iter_mut().zip(samples).for_each(|(to, x)| *to = x);
-            }
-            Ok(())
-        };
-        fn all<const L: usize>(
-            mut lanes: Lanes<L>,
-            read: impl Fn(usize, usize, &mut [&mut [f64]]) -> Result<()>,
-        ) -> Vec<u64> {
+        fn all<const L: usize>(mut lanes: Lanes<L>) -> Vec<u64> {
             let mut out = vec![Vec::new(); lanes.n_channels];
-            while lanes.advance(&read, &mut out).unwrap().is_some() {}
+            while lanes.advance(read, &mut out).unwrap().is_some() {}
             out.iter().flatten().map(|v| v.to_bits()).collect()
         }
         let filter = Some(filter);
         let narrow: Lanes<NARROW> =
             Lanes::new(filter.clone(), polyphase.clone(), (n, channels), 2_000);
         let wide: Lanes<WIDE> = Lanes::new(filter, polyphase, (n, channels), 2_000);
-        let found = all(wide, read);
+        let found = all(wide);
         assert_eq!(found.len(), channels * n * 2 / 5);
-        assert!(found == all(narrow, read));
+        assert!(found == all(narrow));
     }
 }
